@@ -1,0 +1,9 @@
+"""Which architecture next? An optimizer is one file and one line in ``OPTIMIZERS``."""
+
+from __future__ import annotations
+
+__all__ = ["OPTIMIZERS"]
+
+OPTIMIZERS: dict[str, str] = {
+    "random": "nassim.optimizers.random_search:RandomSearch",
+}

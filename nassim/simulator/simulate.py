@@ -1,0 +1,296 @@
+"""The loop: any optimizer, any terminator, any number of workers, on recorded runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Literal
+
+import numpy as np
+
+from nassim.errors import ContractError, InputError, LeakageError
+from nassim.optimizers.base import Optimizer, Search
+from nassim.records import Architecture, FloatArray, IntArray
+from nassim.simulator.clock import Clock, spread
+from nassim.simulator.sources import Replay
+from nassim.terminators.base import Estimator, Job, Terminator
+
+__all__ = ["Accounting", "Episode", "simulate"]
+
+Accounting = Literal["continue", "restart"]
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """What one simulated search did.
+
+    ``pick`` is the candidate with the best validation quality among the completed runs; if none
+    was completed, the best one of those trained longest. ``completion_seconds`` and
+    ``completed`` (k,) say when each full run ended; ``epochs`` (candidates,) how long each was
+    trained; ``started`` lists candidates in the order in which they were drawn.
+    """
+
+    pick: int
+    seconds: float
+    busy_seconds: float
+    epochs_charged: int
+    epochs: IntArray
+    started: tuple[int, ...]
+    completed: tuple[int, ...]
+    completion_seconds: FloatArray
+
+
+def simulate(
+    replay: Replay,
+    optimizer: Optimizer,
+    terminator: Terminator,
+    rng: np.random.Generator,
+    *,
+    workers: int = 1,
+    accounting: Accounting = "continue",
+    budget: int | None = None,
+) -> Episode:
+    """Run one search on the virtual clock.
+
+    Parameters
+    ----------
+    replay
+        The recorded runs.
+    optimizer, terminator
+        Fitted methods; neither is changed.
+    rng
+        The order's chance, handed to the optimizer.
+    workers
+        Trainings that run side by side.
+    accounting
+        ``"continue"``: a resumed run pays only its new epochs; ``"restart"``: all of them again.
+    budget
+        Candidates that may be started; all by default.
+
+    Raises
+    ------
+    InputError
+        if ``workers`` or ``budget`` is below 1, or the accounting is unknown.
+    LeakageError
+        if a method asks for what was not paid for.
+    """
+    if workers < 1:
+        raise InputError(f"workers is {workers}; expected 1 or more.")
+    if accounting not in ("continue", "restart"):
+        raise InputError(f"accounting is {accounting!r}; expected 'continue' or 'restart'.")
+    if budget is not None and budget < 1:
+        raise InputError(f"budget is {budget}; expected 1 or more candidates.")
+    state = _State(replay, optimizer.begin(replay.table.architectures, rng), budget)
+    session = terminator.begin(state)
+    books = _Books(replay, state, restart=accounting == "restart")
+    clock = Clock()
+    idle = workers
+    while True:
+        while idle and (job := session.next()) is not None:
+            idle -= books.start(job, clock, idle, resumed=True)
+        if not clock:
+            break
+        job, taken, times = clock.advance()
+        state.record(job, clock.now, times)
+        follow = session.done(job)
+        if follow is None:
+            idle += taken
+        else:  # it keeps its worker, so it goes on where it is, whatever the accounting
+            idle += taken - books.start(follow, clock, taken, resumed=False)
+    return state.episode(clock.now, books.busy_seconds, books.epochs_charged)
+
+
+class _Books:
+    """Charges jobs in recorded seconds and announces when they end."""
+
+    def __init__(self, replay: Replay, state: _State, *, restart: bool) -> None:
+        self._replay = replay
+        self._state = state
+        self._restart = restart
+        self.busy_seconds = 0.0
+        self.epochs_charged = 0
+
+    def start(self, job: Job, clock: Clock, idle: int, *, resumed: bool) -> int:
+        """Charge a job, announce its end, and return the number of workers that it takes."""
+        restart = resumed and self._restart
+        if len(job.runs) == 1:
+            run = int(job.runs[0])
+            begin, end = self._state.check(run, job.epoch)
+            if restart:
+                begin = 0
+            cumulative = self._replay.cumulative[run]
+            seconds = cumulative[end] - cumulative[begin]
+            self.busy_seconds += seconds
+            self.epochs_charged += end - begin
+            clock.announce(clock.now + seconds, (job, 1, None))
+            return 1
+        runs = np.asarray(job.runs, np.intp)
+        begins, ends = self._state.check_all(runs, job.epoch)
+        if restart:
+            begins = np.zeros_like(begins)
+        cumulative = self._replay.cumulative_array
+        seconds = cumulative[runs, ends] - cumulative[runs, begins]
+        times = clock.now + spread(seconds, idle)
+        self.busy_seconds += float(seconds.cumsum()[-1])
+        self.epochs_charged += int(ends.sum() - begins.sum())
+        clock.announce(float(times.max()), (job, idle, times))
+        return idle
+
+
+class _State:
+    """The view that methods are handed; it answers only for what has been paid for."""
+
+    def __init__(self, replay: Replay, search: Search, budget: int | None) -> None:
+        n = len(replay.lengths)
+        self._replay = replay
+        self._search = search
+        self._left = n if budget is None else min(n, budget)
+        self._trained = [0] * n
+        self._paid = [-1] * n  # the last epoch that may be asked for; -1 until drawn
+        self._started: list[int] = []
+        self._completed: list[int] = []
+        self._completion_seconds: list[float] = []
+        self._incumbent: int | None = None
+        self.n_candidates = self._left
+        self.max_epochs = replay.table.max_epochs
+
+    # What a method may ask.
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        return self._replay.table.architectures
+
+    @property
+    def incumbent(self) -> int | None:
+        return self._incumbent
+
+    @property
+    def completed(self) -> Sequence[int]:
+        return self._completed
+
+    def draw(self, count: int) -> list[int]:
+        drawn = self._search.ask(min(count, self._left))
+        self._left -= len(drawn)
+        self._started += drawn
+        for run in drawn:
+            if self._paid[run] >= 0:
+                raise ContractError(f"The optimizer proposed candidate {run} twice.")
+            self._paid[run] = 0
+        return drawn
+
+    def epochs(self, run: int) -> int:
+        return self._trained[run]
+
+    def ended(self, run: int) -> bool:
+        return self._paid[run] == self.max_epochs
+
+    def value(self, run: int, epoch: int) -> float:
+        if not 1 <= epoch <= self._paid[run]:
+            raise self._unpaid(run, epoch)
+        value: float = self._replay.values[run][epoch - 1]
+        return value
+
+    def values(self, runs: IntArray, epoch: int) -> FloatArray:
+        paid = self._paid
+        for run in runs.tolist():
+            if not 1 <= epoch <= paid[run]:
+                raise self._unpaid(run, epoch)
+        values: FloatArray = self._replay.values_array[runs, epoch - 1]
+        return values
+
+    def prefix(self, run: int) -> FloatArray:
+        return self._replay.values_array[run, : self._trained[run]].copy()
+
+    def probability_better(self, estimator: Estimator, run: int, epoch: int) -> float:
+        if not 0 <= epoch <= self._paid[run]:
+            raise self._unpaid(run, epoch)
+        if self._incumbent is None:
+            return 1.0
+        return self._replay.probabilities(estimator, epoch, self._incumbent)[run]
+
+    def _unpaid(self, run: int, epoch: int) -> LeakageError:
+        return LeakageError(
+            f"A method asked for epoch {epoch} of candidate {run}, which has been trained for "
+            f"{self._trained[run]} epochs; it may only ask for epochs that were paid for."
+        )
+
+    # What the loop tells it.
+
+    def check(self, run: int, epoch: int) -> tuple[int, int]:
+        """The epochs (from, to) that a job trains a run for, if it is a legal job."""
+        if self._paid[run] < 0:
+            raise ContractError(f"The terminator trains candidate {run}, which was not drawn.")
+        trained = self._trained[run]
+        if not trained < epoch <= self.max_epochs or self._paid[run] == self.max_epochs:
+            raise ContractError(
+                f"The terminator trains candidate {run} from epoch {trained} to {epoch}; expected "
+                f"a later epoch, up to {self.max_epochs}, of a run that has not ended."
+            )
+        return trained, min(epoch, self._replay.lengths[run])
+
+    def check_all(self, runs: IntArray, epoch: int) -> tuple[IntArray, IntArray]:
+        """The same for many runs: two arrays (runs,)."""
+        chosen = itemgetter(*runs.tolist())
+        trained, paid = chosen(self._trained), chosen(self._paid)
+        if min(paid) < 0 or max(trained) >= epoch or max(paid) >= self.max_epochs:
+            for run in runs.tolist():
+                self.check(run, epoch)
+        return np.array(trained), np.minimum(epoch, self._replay.lengths_array[runs])
+
+    def record(self, job: Job, now: float, times: FloatArray | None) -> None:
+        """Note that a job has been trained; ``times`` are the ends of its runs."""
+        if times is None:
+            self._record_run(int(job.runs[0]), job.epoch, now)
+            return
+        runs = np.asarray(job.runs)
+        if self._search.listens:
+            first_to_last = np.argsort(times, kind="stable")
+        else:  # only a run that has ended tells anything
+            ended = np.flatnonzero(self._replay.lengths_array[runs] <= job.epoch)
+            first_to_last = ended[np.argsort(times[ended], kind="stable")]
+            for run in runs.tolist():
+                self._trained[run] = self._paid[run] = job.epoch
+        for at in first_to_last.tolist():
+            self._record_run(int(runs[at]), job.epoch, float(times[at]))
+
+    def _record_run(self, run: int, epoch: int, now: float) -> None:
+        replay = self._replay
+        length = replay.lengths[run]
+        if epoch < length:
+            self._trained[run] = self._paid[run] = epoch
+        else:
+            self._trained[run] = length
+            self._paid[run] = self.max_epochs
+            if replay.completes[run]:
+                self._completed.append(run)
+                self._completion_seconds.append(now)
+                best = self._incumbent
+                if best is None or replay.qualities[run] > replay.qualities[best]:
+                    self._incumbent = run
+        if self._search.listens:
+            at = min(epoch, length)
+            self._search.tell(run, at, replay.values[run][at - 1] if at else -math.inf)
+
+    def episode(self, seconds: float, busy_seconds: float, epochs_charged: int) -> Episode:
+        if not self._started:
+            raise ContractError("The terminator ended the search without starting a run.")
+        pick = self._incumbent
+        if pick is None:
+            longest = max(self._trained[run] for run in self._started)
+            values = self._replay.values
+            pick = max(
+                (run for run in self._started if self._trained[run] == longest),
+                key=lambda run: values[run][longest - 1] if longest else 0.0,
+            )
+        return Episode(
+            pick=pick,
+            seconds=seconds,
+            busy_seconds=busy_seconds,
+            epochs_charged=epochs_charged,
+            epochs=np.array(self._trained),
+            started=tuple(self._started),
+            completed=tuple(self._completed),
+            completion_seconds=np.array(self._completion_seconds),
+        )

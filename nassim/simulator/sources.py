@@ -1,0 +1,216 @@
+"""Where replayed curves come from: a table of recorded runs of one dataset.
+
+A :class:`TableSource` holds validation curves and seconds, never a test value. A :class:`Replay`
+is the table with one recorded run chosen for each candidate (a store may hold several training
+seeds), prepared for fast look-ups; many searches share it, and the estimates made on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from nassim.errors import ContractError, InputError
+from nassim.records import (
+    ACCURACY,
+    Architecture,
+    Dataset,
+    FloatArray,
+    Incumbent,
+    IntArray,
+    Metric,
+    Prefixes,
+)
+from nassim.terminators.base import Estimator
+
+__all__ = ["Quality", "Replay", "TableSource"]
+
+Quality = Literal["max", "final"]
+
+
+class TableSource:
+    """The recorded runs of one dataset: R runs of N candidates, T epochs.
+
+    Parameters
+    ----------
+    dataset
+        What was trained on.
+    architectures
+        The N candidates.
+    candidate
+        (R,) the candidate of each run; every candidate has at least one.
+    curves
+        (R, T) validation values in the store's metric, NaN where not measured and past the end.
+    seconds
+        (R, T) measured training seconds of each epoch.
+    lengths
+        (R,) epochs of each run; 0 for a run that failed in its first epoch.
+    failed
+        (R,) runs that ended badly (diverged, out of memory, ...).
+    quality
+        What a run is worth, m: its best (``"max"``) or last (``"final"``) validation value. A
+        failed run is worth as much as guessing: 1 / classes, or the worst value of the table
+        where the number of classes is not known.
+
+    Raises
+    ------
+    InputError
+        if seconds are missing or not positive, a candidate has no run, or nothing was measured.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        architectures: Sequence[Architecture],
+        candidate: IntArray,
+        curves: FloatArray,
+        seconds: FloatArray,
+        lengths: IntArray,
+        failed: np.ndarray,
+        *,
+        metric: Metric = ACCURACY,
+        quality: Quality = "max",
+        n_params: IntArray | None = None,
+        flops: IntArray | None = None,
+    ) -> None:
+        n, (n_runs, n_epochs) = len(architectures), curves.shape
+        past_end = np.arange(n_epochs) >= lengths[:, None]
+        seconds = np.asarray(seconds, np.float64)
+        if not bool((past_end | (seconds > 0)).all()):  # False for NaN too
+            row, epoch = np.argwhere(~(past_end | (seconds > 0)))[0]
+            raise InputError(
+                f"Epoch {epoch + 1} of a run of {architectures[int(candidate[row])].id!r} on "
+                f"{dataset.name!r} took {seconds[row, epoch]} seconds; expected a positive number. "
+                "Import the table with measured seconds, or without a seconds column at all."
+            )
+        if missing := set(range(n)) - set(candidate.tolist()):
+            raise InputError(
+                f"Candidate {architectures[min(missing)].id!r} has no run on {dataset.name!r}."
+            )
+        self.dataset = dataset
+        self.architectures = tuple(architectures)
+        self.candidate = np.asarray(candidate, np.intp)
+        self.metric = metric
+        self.max_epochs = n_epochs
+        self.lengths = np.asarray(lengths, np.intp)
+        self.failed = np.asarray(failed, bool)
+        self.n_params = np.zeros(n_runs, np.int64) if n_params is None else n_params
+        self.flops = np.zeros(n_runs, np.int64) if flops is None else flops
+        self.values = _carried_forward(metric.sign * np.asarray(curves, np.float64))
+        self.values[past_end & self.failed[:, None]] = -np.inf
+        self.cumulative = np.zeros((n_runs, n_epochs + 1))  # seconds until the end of each epoch
+        np.cumsum(np.where(past_end, 0.0, seconds), axis=1, out=self.cumulative[:, 1:])
+        self.qualities = self._qualities(quality)
+        self.runs_of: list[IntArray] = [np.flatnonzero(self.candidate == c) for c in range(n)]
+        totals = np.array([self.qualities[runs].mean() for runs in self.runs_of])
+        self.candidate_qualities: FloatArray = totals  # (N,), mean over training seeds
+
+    def _qualities(self, quality: Quality) -> FloatArray:
+        ok = ~self.failed & (self.lengths > 0)
+        ends = self.values[np.arange(len(self.values)), np.maximum(self.lengths, 1) - 1]
+        best = self.values.max(axis=1, where=ok[:, None], initial=-np.inf)
+        qualities = np.where(ok, best if quality == "max" else ends, -np.inf)
+        measured = np.isfinite(qualities)
+        if not measured.any():
+            raise InputError(
+                f"No run on {self.dataset.name!r} has a finite validation value; nothing to replay."
+            )
+        if self.metric.name == "accuracy" and self.dataset.classes > 0:
+            guess = 1 / self.dataset.classes
+        else:
+            guess = float(qualities[measured].min())
+        return np.where(measured, qualities, guess)
+
+    def choose(self, rng: np.random.Generator | None) -> IntArray:
+        """One run for each candidate, (N,): drawn, or the lowest seed without a generator."""
+        if rng is None:
+            return np.array([runs[0] for runs in self.runs_of])
+        return np.array([runs[int(rng.integers(len(runs)))] for runs in self.runs_of])
+
+    def total_seconds(self) -> float:
+        """Seconds to train every candidate fully; the mean over its runs where it has several."""
+        full = self.cumulative[:, -1]
+        return float(np.cumsum([full[runs].mean() for runs in self.runs_of])[-1])
+
+    @property
+    def has_several_runs(self) -> bool:
+        return len(self.candidate) > len(self.architectures)
+
+
+class Replay:
+    """A table with one run for each candidate, as lists and arrays that a loop reads fast."""
+
+    def __init__(self, table: TableSource, chosen: IntArray | None = None) -> None:
+        runs = table.choose(None) if chosen is None else chosen
+        self.table = table
+        self.values_array = table.values[runs]  # (N, T)
+        self.values = self.values_array.tolist()
+        self.cumulative_array = table.cumulative[runs]  # (N, T + 1)
+        self.cumulative = self.cumulative_array.tolist()
+        self.lengths_array = table.lengths[runs]
+        self.lengths = self.lengths_array.tolist()
+        self.completes_array = ~table.failed[runs] & (self.lengths_array > 0)
+        self.completes = self.completes_array.tolist()
+        self.qualities_array = table.qualities[runs]
+        self.qualities = self.qualities_array.tolist()
+        self.n_params = table.n_params[runs]
+        self.flops = table.flops[runs]
+        self._estimates: dict[tuple[int, int], FloatArray] = {}
+        self._probabilities: dict[tuple[int, int, int], list[float]] = {}
+
+    def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
+        """p(better than the incumbent) of every candidate after ``epoch`` epochs.
+
+        Made in one batch and remembered: a thousand orders cost what one costs. An estimator is
+        handed beginnings that all end at this epoch, so it cannot look further.
+        """
+        key = (id(estimator), epoch, incumbent)
+        known = self._probabilities.get(key)
+        if known is None:
+            estimates = self._estimate(estimator, epoch)
+            reference = Incumbent(self.qualities[incumbent], estimates[incumbent])
+            p = estimator.probability(estimates, reference)
+            if p.shape != (len(estimates),):
+                raise ContractError(
+                    f"{type(estimator).__name__}.probability returned shape {p.shape}; "
+                    f"expected ({len(estimates)},), one number a run."
+                )
+            known = self._probabilities[key] = p.tolist()
+        return known
+
+    def _estimate(self, estimator: Estimator, epoch: int) -> FloatArray:
+        estimates = self._estimates.get((id(estimator), epoch))
+        if estimates is None:
+            alive = np.flatnonzero(self.lengths_array >= epoch)
+            prefixes = Prefixes(
+                tuple(self.table.architectures[i] for i in alive),
+                self.values_array[alive, :epoch],
+                self.n_params[alive],
+                self.flops[alive],
+                self.table.max_epochs,
+                self.table.metric,
+            )
+            answer = np.asarray(estimator.estimate(prefixes), np.float64)
+            if answer.ndim not in (1, 2) or len(answer) != len(alive):
+                raise ContractError(
+                    f"{type(estimator).__name__}.estimate returned shape {answer.shape} for "
+                    f"{len(alive)} runs; expected ({len(alive)},) or ({len(alive)}, k)."
+                )
+            answer = answer.reshape(len(alive), -1)
+            estimates = np.full((len(self.lengths), answer.shape[1]), np.nan)
+            estimates[alive] = answer
+            self._estimates[(id(estimator), epoch)] = estimates
+        return estimates
+
+
+def _carried_forward(values: FloatArray) -> FloatArray:
+    """Each row with its last measured value carried forward, -inf before the first."""
+    measured = np.isfinite(values)
+    last = np.where(measured, np.arange(values.shape[1]), -1)
+    np.maximum.accumulate(last, axis=1, out=last)
+    carried: FloatArray = np.where(
+        last >= 0, np.take_along_axis(values, np.maximum(last, 0), axis=1), -np.inf
+    )
+    return carried

@@ -1,0 +1,74 @@
+"""What every search space answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from nassim.errors import InputError
+from nassim.records import Architecture
+
+__all__ = ["Space"]
+
+
+class Space(ABC):
+    """A search space: tuples of small integers, one per decision, and their text.
+
+    ``n_choices[k]`` is the number of values of decision ``k``: a decision is legal where
+    ``0 <= value < n_choices[k]``.
+    """
+
+    name: str
+    n_choices: tuple[int, ...]
+
+    @property
+    def n_decisions(self) -> int:
+        return len(self.n_choices)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """An architecture drawn uniformly over decision tuples."""
+        return self.architecture(tuple(int(rng.integers(choices)) for choices in self.n_choices))
+
+    def architecture(self, decisions: tuple[int, ...]) -> Architecture:
+        """The architecture of a decision tuple.
+
+        Raises
+        ------
+        InputError
+            if the tuple has the wrong length or a decision is out of range.
+        """
+        if len(decisions) != self.n_decisions:
+            raise InputError(
+                f"{len(decisions)} decisions were given for space {self.name!r}; "
+                f"expected {self.n_decisions}."
+            )
+        for position, (value, choices) in enumerate(zip(decisions, self.n_choices, strict=True)):
+            if not 0 <= value < choices:
+                raise InputError(
+                    f"Decision {position} of space {self.name!r} is {value}; "
+                    f"expected 0 to {choices - 1}."
+                )
+        return Architecture(self.name, decisions, self.format(decisions), self.canonical(decisions))
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture of a canonical text (the inverse of ``Architecture.id``).
+
+        Raises
+        ------
+        InputError
+            if the text is not one of this space's.
+        """
+        return self.architecture(self.decisions(text))
+
+    @abstractmethod
+    def decisions(self, text: str) -> tuple[int, ...]:
+        """The decision tuple of a canonical text."""
+
+    @abstractmethod
+    def format(self, decisions: tuple[int, ...]) -> str:
+        """The canonical text of a decision tuple."""
+
+    @abstractmethod
+    def canonical(self, decisions: tuple[int, ...]) -> str:
+        """A text that all isomorphic duplicates of an architecture share."""

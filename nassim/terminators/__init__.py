@@ -1,0 +1,15 @@
+"""Is this run worth more epochs? A terminator is one file and one line in ``TERMINATORS``."""
+
+from __future__ import annotations
+
+__all__ = ["TERMINATORS"]
+
+TERMINATORS: dict[str, str] = {
+    "asha": "nassim.terminators.asha:ASHA",
+    "hyperband": "nassim.terminators.hyperband:Hyperband",
+    "last_value": "nassim.terminators.last_value:LastValue",
+    "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
+    "median": "nassim.terminators.median:MedianRule",
+    "never": "nassim.terminators.never:Never",
+    "successive_halving": "nassim.terminators.successive_halving:SuccessiveHalving",
+}

@@ -1,0 +1,281 @@
+"""What every terminator answers: is this run worth more epochs?
+
+Three ways to write one, from the simplest:
+
+- **An estimator** (:class:`Estimator`) says how good a run will be, from its beginning. One rule,
+  shared by all of them, stops a run if p(better than the incumbent) <= delta.
+- **A rule** (:class:`Rule`) answers CONTINUE, PAUSE or STOP for one run at a decision epoch, and
+  may promote a paused run.
+- **A schedule** (:class:`Terminator` itself) hands out jobs, and may train many runs as one:
+  successive halving handles a whole rung as one array operation.
+
+All values are higher-is-better, whatever the store's metric. A method sees a :class:`View`: what
+has been paid for, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from nassim.errors import InputError
+from nassim.records import Action, Architecture, FloatArray, Incumbent, IntArray, Prefixes, Sources
+
+__all__ = [
+    "DECISION_EPOCHS",
+    "Estimator",
+    "Job",
+    "Rule",
+    "Session",
+    "Terminator",
+    "View",
+    "check_share",
+]
+
+DECISION_EPOCHS = (1, 2, 3, 5, 8, 12, 20, 30, 50)
+
+
+class Job(NamedTuple):
+    """Train these runs (candidate numbers) until this epoch; one alone, or a whole rung."""
+
+    runs: Sequence[int] | IntArray
+    epoch: int
+
+
+class View(Protocol):
+    """What a method sees of the target: the candidates, and what has been paid for."""
+
+    @property
+    def n_candidates(self) -> int: ...
+
+    @property
+    def max_epochs(self) -> int: ...
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]: ...
+
+    @property
+    def incumbent(self) -> int | None:
+        """The best completed run, or None before the first is complete."""
+
+    @property
+    def completed(self) -> Sequence[int]:
+        """Runs that were trained to their end, in the order in which they ended."""
+
+    def draw(self, count: int) -> list[int]:
+        """Up to ``count`` new candidates from the optimizer; fewer when they run out."""
+
+    def epochs(self, run: int) -> int:
+        """Epochs that this run has been trained for."""
+
+    def ended(self, run: int) -> bool:
+        """Whether there is nothing left to train."""
+
+    def value(self, run: int, epoch: int) -> float:
+        """Validation value after an epoch that was paid for; the last one where a run was
+        shorter, -inf where it failed before."""
+
+    def values(self, runs: IntArray, epoch: int) -> FloatArray:
+        """The same for many runs at once, (runs,)."""
+
+    def prefix(self, run: int) -> FloatArray:
+        """The curve so far, (epochs,)."""
+
+    def probability_better(self, estimator: Estimator, run: int, epoch: int) -> float:
+        """p(run ends better than the incumbent), from the first ``epoch`` epochs of both."""
+
+
+class Session(Protocol):
+    """One search in progress."""
+
+    def next(self) -> Job | None:
+        """A job for an idle worker; None to wait for running jobs, or if nothing is left."""
+
+    def done(self, job: Job) -> Job | None:
+        """Take note that a job has finished; a job returned here keeps its worker."""
+
+
+class Terminator(ABC):
+    """Decides which runs are trained, and for how long."""
+
+    uses_sources = False  # whether ``fit`` learns from other datasets
+
+    def fit(self, sources: Sources, seed: int) -> None:
+        """Learn from the other datasets: the only door for transfer. Nothing by default."""
+        return
+
+    @abstractmethod
+    def begin(self, view: View) -> Session:
+        """Start a search of this target. Must not change the terminator itself."""
+
+
+class Rule(Terminator):
+    """A terminator that looks at one run at a time, at its decision epochs."""
+
+    def begin(self, view: View) -> Session:
+        return _RuleSession(self.decision_epochs(view.max_epochs), view, self.judge(view))
+
+    @abstractmethod
+    def decision_epochs(self, max_epochs: int) -> tuple[int, ...]:
+        """Epochs at which a run is judged, ascending, 0 (before any training) included or not."""
+
+    @abstractmethod
+    def judge(self, view: View) -> Judge:
+        """A fresh judge for one search; what it remembers ends with the search."""
+
+
+class Judge(ABC):
+    """Judges runs during one search."""
+
+    @abstractmethod
+    def decide(self, run: int, epoch: int) -> Action:
+        """What becomes of a run that has reached this decision epoch."""
+
+    def promote(self) -> int | None:
+        """A paused run that is to be resumed before a new one is started."""
+        return None
+
+
+class _RuleSession:
+    """Takes runs one by one from decision epoch to decision epoch."""
+
+    def __init__(self, epochs: tuple[int, ...], view: View, judge: Judge) -> None:
+        last = view.max_epochs
+        self._view = view
+        self._judge = judge
+        self._next_epoch = [
+            next((epoch for epoch in epochs if epoch > now), last) for now in range(last + 1)
+        ]
+        self._judged = [epoch in epochs for epoch in range(last)] + [False]
+
+    def next(self) -> Job | None:
+        run = self._judge.promote()
+        if run is not None:
+            return Job((run,), self._next_epoch[self._view.epochs(run)])
+        while drawn := self._view.draw(1):
+            if not self._judged[0] or self._judge.decide(drawn[0], 0) is Action.CONTINUE:
+                return Job(drawn, self._next_epoch[0])
+        return None
+
+    def done(self, job: Job) -> Job | None:
+        run = job.runs[0]
+        if self._view.ended(run):
+            return None
+        epoch = job.epoch
+        if self._judged[epoch] and self._judge.decide(run, epoch) is not Action.CONTINUE:
+            return None
+        return Job(job.runs, self._next_epoch[epoch])
+
+
+class Estimator(Rule):
+    """Stops a run if p(m > m_max) <= ``delta``, m_max being the quality of the incumbent.
+
+    The first run is trained fully and becomes the incumbent. A subclass says how to estimate:
+    :meth:`estimate` alone, if it predicts mean and standard deviation of a run's quality.
+
+    Parameters
+    ----------
+    delta
+        Threshold of the rule; 0 stops only what cannot be better.
+    epochs
+        ``"sparse"`` (1, 2, 3, 5, 8, 12, 20, 30, 50), ``"every"``, or a tuple of epochs.
+    at_zero
+        Whether a run may be refused before its first epoch.
+    """
+
+    from_epoch = 1  # the first epoch at which this estimator can say anything
+
+    def __init__(
+        self,
+        delta: float,
+        epochs: str | int | tuple[int, ...] = "sparse",
+        at_zero: bool = False,
+    ) -> None:
+        self.delta = check_share("delta", delta)
+        if isinstance(epochs, int):
+            epochs = (epochs,)
+        if isinstance(epochs, str):
+            if epochs not in ("sparse", "every"):
+                raise InputError(
+                    f"Option epochs is {epochs!r}; expected 'sparse', 'every' or a tuple of epochs."
+                )
+        elif not epochs or any(not isinstance(epoch, int) or epoch < 1 for epoch in epochs):
+            raise InputError(f"Option epochs is {epochs!r}; expected epochs of 1 or more.")
+        if at_zero and self.from_epoch > 0:
+            raise InputError(
+                f"{type(self).__name__} knows nothing before the first epoch; "
+                "leave the option at_zero out."
+            )
+        self.epochs = epochs
+        self.at_zero = at_zero
+
+    def decision_epochs(self, max_epochs: int) -> tuple[int, ...]:
+        if self.epochs == "every":
+            chosen = set(range(1, max_epochs))
+        else:
+            chosen = set(DECISION_EPOCHS if self.epochs == "sparse" else self.epochs)
+        if self.at_zero:
+            chosen.add(0)
+        return tuple(sorted(e for e in chosen if self.from_epoch <= e < max_epochs))
+
+    def judge(self, view: View) -> Judge:
+        return _EstimatorJudge(self, view)
+
+    @abstractmethod
+    def estimate(self, prefixes: Prefixes) -> FloatArray:
+        """What the beginnings of runs say about them, (runs, k) or (runs,).
+
+        A row must depend on its own run only, never on the other rows: estimates are made in
+        batches and remembered. NaN where nothing can be said; such a run goes on.
+
+        For the default :meth:`probability`, column 0 is the mean and column 1 the standard
+        deviation of the quality that the run will reach.
+        """
+
+    def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:
+        """p(m > m_max) for each row of ``estimates``, (runs,)."""
+        from scipy.special import ndtr
+
+        mean, deviation = estimates[:, 0], estimates[:, 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = ndtr((mean - incumbent.value) / deviation)
+        certain = np.where(mean > incumbent.value, 1.0, 0.0)
+        answer: FloatArray = np.where(np.isnan(mean), np.nan, np.where(deviation > 0, p, certain))
+        return answer
+
+
+class _EstimatorJudge(Judge):
+    def __init__(self, estimator: Estimator, view: View) -> None:
+        self._estimator = estimator
+        self._view = view
+
+    def decide(self, run: int, epoch: int) -> Action:
+        if self._view.incumbent is None:
+            return Action.CONTINUE
+        p = self._view.probability_better(self._estimator, run, epoch)
+        return Action.STOP if p <= self._estimator.delta else Action.CONTINUE  # NaN goes on
+
+
+def check_share(name: str, value: float) -> float:
+    """A number in [0, 1], or an InputError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InputError(f"Option {name} is {value!r}; expected a number from 0 to 1.")
+    return float(value)
+
+
+def check_eta(eta: float) -> float:
+    """A halving rate above 1, or an InputError."""
+    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not 1 < eta < math.inf:
+        raise InputError(f"Option eta is {eta!r}; expected a number above 1, as in eta=3.")
+    return float(eta)
+
+
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """A whole number of at least ``least``, or an InputError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"Option {name} is {value!r}; expected a whole number, {least} or more.")
+    return value
