@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -106,6 +107,7 @@ class TableSource:
         self.runs_of: list[IntArray] = [np.flatnonzero(self.candidate == c) for c in range(n)]
         totals = np.array([self.qualities[runs].mean() for runs in self.runs_of])
         self.candidate_qualities: FloatArray = totals  # (N,), mean over training seeds
+        self._estimates: WeakKeyDictionary[Estimator, dict[int, FloatArray]] = WeakKeyDictionary()
 
     def _qualities(self, quality: Quality) -> FloatArray:
         ok = ~self.failed & (self.lengths > 0)
@@ -134,6 +136,35 @@ class TableSource:
         full = self.cumulative[:, -1]
         return float(np.cumsum([full[runs].mean() for runs in self.runs_of])[-1])
 
+    def estimates(self, estimator: Estimator, epoch: int) -> FloatArray:
+        """What an estimator says of every run after ``epoch`` epochs, (R, k), NaN for a run that
+        was over before. Remembered as long as the estimator lives.
+
+        The estimator is handed beginnings that all end at this epoch, so it cannot look further.
+        """
+        remembered = self._estimates.setdefault(estimator, {})
+        if epoch not in remembered:
+            alive = np.flatnonzero(self.lengths >= epoch)
+            prefixes = Prefixes(
+                tuple(self.architectures[self.candidate[run]] for run in alive),
+                self.values[alive, :epoch],
+                self.n_params[alive],
+                self.flops[alive],
+                self.max_epochs,
+                self.metric,
+            )
+            answer = np.asarray(estimator.estimate(prefixes), np.float64)
+            if answer.ndim not in (1, 2) or len(answer) != len(alive):
+                raise ContractError(
+                    f"{type(estimator).__name__}.estimate returned shape {answer.shape} for "
+                    f"{len(alive)} runs; expected ({len(alive)},) or ({len(alive)}, k)."
+                )
+            answer = answer.reshape(len(alive), -1)
+            estimates = np.full((len(self.lengths), answer.shape[1]), np.nan)
+            estimates[alive] = answer
+            remembered[epoch] = estimates
+        return remembered[epoch]
+
     @property
     def has_several_runs(self) -> bool:
         return len(self.candidate) > len(self.architectures)
@@ -157,19 +188,19 @@ class Replay:
         self.qualities = self.qualities_array.tolist()
         self.n_params = table.n_params[runs]
         self.flops = table.flops[runs]
-        self._estimates: dict[tuple[int, int], FloatArray] = {}
-        self._probabilities: dict[tuple[int, int, int], list[float]] = {}
+        self._runs = runs
+        self._probabilities: WeakKeyDictionary[Estimator, dict[tuple[int, int], list[float]]]
+        self._probabilities = WeakKeyDictionary()
 
     def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
         """p(better than the incumbent) of every candidate after ``epoch`` epochs.
 
-        Made in one batch and remembered: a thousand orders cost what one costs. An estimator is
-        handed beginnings that all end at this epoch, so it cannot look further.
+        Made in one batch and remembered: a thousand orders cost what one costs.
         """
-        key = (id(estimator), epoch, incumbent)
-        known = self._probabilities.get(key)
+        remembered = self._probabilities.setdefault(estimator, {})
+        known = remembered.get((epoch, incumbent))
         if known is None:
-            estimates = self._estimate(estimator, epoch)
+            estimates = self.table.estimates(estimator, epoch)[self._runs]
             reference = Incumbent(self.qualities[incumbent], estimates[incumbent])
             p = estimator.probability(estimates, reference)
             if p.shape != (len(estimates),):
@@ -177,32 +208,8 @@ class Replay:
                     f"{type(estimator).__name__}.probability returned shape {p.shape}; "
                     f"expected ({len(estimates)},), one number a run."
                 )
-            known = self._probabilities[key] = p.tolist()
+            known = remembered[epoch, incumbent] = p.tolist()
         return known
-
-    def _estimate(self, estimator: Estimator, epoch: int) -> FloatArray:
-        estimates = self._estimates.get((id(estimator), epoch))
-        if estimates is None:
-            alive = np.flatnonzero(self.lengths_array >= epoch)
-            prefixes = Prefixes(
-                tuple(self.table.architectures[i] for i in alive),
-                self.values_array[alive, :epoch],
-                self.n_params[alive],
-                self.flops[alive],
-                self.table.max_epochs,
-                self.table.metric,
-            )
-            answer = np.asarray(estimator.estimate(prefixes), np.float64)
-            if answer.ndim not in (1, 2) or len(answer) != len(alive):
-                raise ContractError(
-                    f"{type(estimator).__name__}.estimate returned shape {answer.shape} for "
-                    f"{len(alive)} runs; expected ({len(alive)},) or ({len(alive)}, k)."
-                )
-            answer = answer.reshape(len(alive), -1)
-            estimates = np.full((len(self.lengths), answer.shape[1]), np.nan)
-            estimates[alive] = answer
-            self._estimates[(id(estimator), epoch)] = estimates
-        return estimates
 
 
 def _carried_forward(values: FloatArray) -> FloatArray:

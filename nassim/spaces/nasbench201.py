@@ -43,7 +43,9 @@ class NASBench201Space(Space):
         return tuple(OPERATIONS.index(name) for name in match.groups())
 
     def format(self, decisions: tuple[int, ...]) -> str:
-        names = [f"{OPERATIONS[op]}~{source}" for op, (source, _) in zip(decisions, EDGES, strict=True)]
+        names = [
+            f"{OPERATIONS[op]}~{source}" for op, (source, _) in zip(decisions, EDGES, strict=True)
+        ]
         return f"|{names[0]}|+|{'|'.join(names[1:3])}|+|{'|'.join(names[3:])}|"
 
     def canonical(self, decisions: tuple[int, ...]) -> str:

@@ -46,7 +46,10 @@ class NASNetSpace(Space):
 
     def decisions(self, text: str) -> tuple[int, ...]:
         halves = [
-            half for cell in text.split("||") for block in cell.split("|") for half in block.split("+")
+            half
+            for cell in text.split("||")
+            for block in cell.split("|")
+            for half in block.split("+")
         ]
         values: list[int] = []
         for half in halves:
@@ -82,9 +85,7 @@ def blocks(decisions: tuple[int, ...], cell: int) -> tuple[Block, ...]:
 
 
 def _format_cell(cell: tuple[Block, ...]) -> str:
-    return "|".join(
-        f"{in1}{OPERATIONS[op1]}+{in2}{OPERATIONS[op2]}" for in1, op1, in2, op2 in cell
-    )
+    return "|".join(f"{in1}{OPERATIONS[op1]}+{in2}{OPERATIONS[op2]}" for in1, op1, in2, op2 in cell)
 
 
 @functools.cache

@@ -58,9 +58,6 @@ def hyperband_brackets(
     for s in range(s_max, -1, -1):
         n = math.ceil((s_max + 1) / (s + 1) * eta**s)
         brackets.append(
-            [
-                (max(1, turn(n / eta**i)), round(max_epochs * eta ** (i - s)))
-                for i in range(s + 1)
-            ]
+            [(max(1, turn(n / eta**i)), round(max_epochs * eta ** (i - s))) for i in range(s + 1)]
         )
     return brackets

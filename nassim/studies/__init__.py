@@ -1,0 +1,1 @@
+"""Whole comparisons: methods x targets x seeds, one table of results."""

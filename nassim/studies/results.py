@@ -1,0 +1,163 @@
+"""The results table: one row for each method x target x seed. Reports read nothing else.
+
+Three Parquet files stand beside each other: ``results.parquet`` (this schema; the same bytes on
+every machine for the same seed and store), ``results.pool.parquet`` (the candidates of each target
+with their curves, for drawing) and ``results.timings.parquet`` (the real seconds of the methods'
+own computing, which differ from run to run).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nassim.errors import InputError
+
+__all__ = ["POOL_SCHEMA", "RESULTS_SCHEMA", "TIMINGS_SCHEMA", "Study", "companion", "read_study"]
+
+_KEYS = [
+    ("target", pa.string()),
+    ("method", pa.string()),
+    ("order_seed", pa.int32()),
+    ("model_seed", pa.int32()),
+]
+
+RESULTS_SCHEMA = pa.schema(
+    [
+        ("study", pa.string()),  # termination | search | oneshot
+        ("store", pa.string()),
+        ("store_sha", pa.string()),
+        ("space", pa.string()),
+        ("metric", pa.string()),
+        ("pool", pa.string()),  # disjoint | shared | all
+        ("leave_out", pa.string()),  # dataset | group
+        ("quality", pa.string()),  # max | final: what a run is worth
+        ("runs", pa.string()),  # drawn | first: which training seed is replayed
+        *_KEYS,
+        ("optimizer", pa.string()),
+        ("options", pa.string()),  # JSON, the method's options that were given
+        ("workers", pa.int32()),  # simulated
+        ("accounting", pa.string()),  # continue | restart
+        ("candidates", pa.int32()),
+        ("regret_valid_pp", pa.float64()),  # percentage points; the metric's unit if unbounded
+        ("regret_test_pp", pa.float64()),  # NaN where the test was not measured
+        ("random_regret_pp", pa.float64()),  # full trainings in the same order at the same cost
+        ("cost_fraction", pa.float64()),  # of training every candidate fully
+        ("simulated_seconds", pa.float64()),  # on the virtual clock
+        ("full_seconds", pa.float64()),  # of training every candidate fully, one after the other
+        ("epochs_charged", pa.int64()),
+        ("started", pa.int32()),  # runs that were trained at all, or refused at epoch 0
+        ("evaluations", pa.int32()),  # runs that were trained to their end
+        ("killed_best", pa.bool_()),  # the best candidate was not trained to its end
+        ("pick", pa.string()),
+        ("leakage", pa.string()),  # none | merged | test-seen
+        ("source", pa.string()),  # tabular | surrogate (R2, tau)
+        ("nassim_version", pa.string()),
+        # anytime curve: after trace_cost[k] of the full cost, the incumbent's regret is
+        # trace_regret_pp[k]; before the first entry there is no incumbent
+        ("trace_cost", pa.list_(pa.float64())),
+        ("trace_regret_pp", pa.list_(pa.float64())),
+        # epochs trained of each candidate, in the order of the pool file
+        ("epochs_trained", pa.list_(pa.int32())),
+    ]
+)
+
+POOL_SCHEMA = pa.schema(
+    [
+        ("target", pa.string()),
+        ("candidate", pa.int32()),
+        ("architecture", pa.string()),
+        ("quality", pa.float64()),  # higher is better
+        ("full_seconds", pa.float64()),
+        ("n_params", pa.int64()),
+        ("valid", pa.list_(pa.float64())),  # higher is better, of the first recorded run
+    ]
+)
+
+TIMINGS_SCHEMA = pa.schema(
+    [*_KEYS[:2], _KEYS[3], ("fit_seconds", pa.float64()), ("search_seconds", pa.float64())]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A finished comparison: its three tables."""
+
+    results: pa.Table
+    pool: pa.Table
+    timings: pa.Table
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the three files and return their paths; each appears whole or not at all."""
+        written = []
+        for table, target in (
+            (self.pool, companion(path, "pool")),
+            (self.timings, companion(path, "timings")),
+            (self.results, Path(path)),
+        ):
+            aside = target.with_name(f".{target.name}.{os.getpid()}")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                pq.write_table(table, aside, compression="zstd")
+                os.replace(aside, target)
+            except OSError as error:
+                aside.unlink(missing_ok=True)
+                raise InputError(
+                    f"Results cannot be written to {str(target)!r} ({error.strerror}); "
+                    "name another place with --out."
+                ) from error
+            written.append(target)
+        return written
+
+
+def companion(path: str | Path, kind: str) -> Path:
+    """The file beside a results file.
+
+    >>> companion("out/results.parquet", "pool").as_posix()
+    'out/results.pool.parquet'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.stem}.{kind}.parquet")
+
+
+def read_study(path: str | Path) -> Study:
+    """Read the three files of a study.
+
+    Raises
+    ------
+    InputError
+        if a file is missing, is no Parquet, or is no results table.
+    """
+    path = Path(path)
+    return Study(
+        _read(path, RESULTS_SCHEMA),
+        _read(companion(path, "pool"), POOL_SCHEMA),
+        _read(companion(path, "timings"), TIMINGS_SCHEMA),
+    )
+
+
+def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of exactly this schema."""
+    columns = {name: [row[name] for row in rows] for name in schema.names}
+    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"There is no file {str(path)!r}; expected what 'nassim terminate --out' wrote."
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{str(path)!r} is no Parquet file that can be read ({error}).") from error
+    if missing := [name for name in schema.names if name not in table.schema.names]:
+        raise InputError(
+            f"{str(path)!r} is no results table of nassim: column {missing[0]!r} is missing."
+        )
+    return table.select(schema.names).cast(schema)
