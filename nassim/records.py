@@ -6,7 +6,6 @@ curve's entry ``[epoch - 1]`` is what was measured after that epoch.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple

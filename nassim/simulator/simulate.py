@@ -184,7 +184,7 @@ class _State:
         return self._trained[run]
 
     def ended(self, run: int) -> bool:
-        return self._paid[run] == self.max_epochs
+        return bool(self._paid[run] == self.max_epochs)
 
     def value(self, run: int, epoch: int) -> float:
         if not 1 <= epoch <= self._paid[run]:

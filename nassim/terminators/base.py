@@ -214,10 +214,10 @@ class Estimator(Rule):
         self.at_zero = at_zero
 
     def decision_epochs(self, max_epochs: int) -> tuple[int, ...]:
-        if self.epochs == "every":
-            chosen = set(range(1, max_epochs))
+        if isinstance(self.epochs, tuple):
+            chosen = set(self.epochs)
         else:
-            chosen = set(DECISION_EPOCHS if self.epochs == "sparse" else self.epochs)
+            chosen = set(DECISION_EPOCHS if self.epochs == "sparse" else range(1, max_epochs))
         if self.at_zero:
             chosen.add(0)
         return tuple(sorted(e for e in chosen if self.from_epoch <= e < max_epochs))

@@ -1,10 +1,11 @@
 """Hyperband (Li et al. 2018): brackets of successive halving, from the boldest to the most careful.
 
-With s_max = floor(log_eta R), bracket s = s_max, ..., 0 starts n = ceil((s_max + 1) eta^s / (s + 1))
-runs at r = R eta^-s epochs; rung i trains floor(n eta^-i) runs until r eta^i (the rounding of the
-JMLR paper, ``rounding="floor"``). Syne Tune rounds the rungs up (``rounding="ceil"``). R is the full
-length of a training here, so the last rung of every bracket is a full training; where r eta^i is
-no whole number it is rounded to the nearest.
+With s_max = floor(log_eta R), bracket s = s_max, ..., 0 starts
+n = ceil((s_max + 1) / (s + 1) eta^s) runs at
+r = R eta^-s epochs; rung i trains floor(n eta^-i) runs until r eta^i (the rounding of the
+JMLR paper, ``rounding="floor"``). Syne Tune rounds the rungs up (``rounding="ceil"``). R is the
+full length of a training here, so the last rung of every bracket is a full training; where
+r eta^i is no whole number it is rounded to the nearest.
 """
 
 from __future__ import annotations

@@ -76,10 +76,7 @@ class _VizierJudge(Judge):
         if self._known < self._min_runs:
             return Action.CONTINUE
         seen, middle = self._averages[epoch - 1], self._known // 2
-        if self._known % 2:
-            median = seen[middle]
-        else:
-            median = (seen[middle - 1] + seen[middle]) / 2
+        median = (seen[middle] + seen[middle - 1 + self._known % 2]) / 2
         return Action.STOP if best < median else Action.CONTINUE
 
 
@@ -104,4 +101,6 @@ def _averages(view: View, run: int) -> list[float]:
     """Running averages of a complete run; a short one's last average stands for later epochs."""
     prefix = view.prefix(run)
     averages = prefix.cumsum() / np.arange(1, len(prefix) + 1)
-    return averages.tolist() + [float(averages[-1])] * (view.max_epochs - len(prefix))
+    padding = np.full(view.max_epochs - len(prefix), averages[-1])
+    all_epochs: list[float] = np.concatenate([averages, padding]).tolist()
+    return all_epochs

@@ -80,23 +80,28 @@ class HalvingSession:
         self._waiting = False
 
     def next(self) -> Job | None:
-        if self._waiting or self._position == len(self._rungs):
-            return None
-        (count, epoch), starts_bracket = self._rungs[self._position]
-        if starts_bracket:
-            runs = np.asarray(self._view.draw(count), dtype=np.intp)
-        else:
-            runs = self._best(min(count, len(self._survivors)))
-        if len(runs) == 0:
-            return None  # the candidates have run out
-        self._survivors = runs
-        self._position += 1
-        self._waiting = True
-        return Job(runs, epoch)
+        while not self._waiting and self._position < len(self._rungs):
+            (count, epoch), starts_bracket = self._rungs[self._position]
+            if starts_bracket:
+                self._survivors = np.asarray(self._view.draw(count), dtype=np.intp)
+            else:
+                self._survivors = self._best(count)
+            self._position += 1
+            runs = self._alive()
+            if len(runs):
+                self._waiting = True
+                return Job(runs, epoch)
+        return None
 
     def done(self, job: Job) -> Job | None:
         self._waiting = False
         return None
+
+    def _alive(self) -> IntArray:
+        """Survivors that can be trained on; the others failed, or were shorter than the rest."""
+        ended = [self._view.ended(run) for run in self._survivors.tolist()]
+        alive: IntArray = self._survivors[np.logical_not(ended)] if any(ended) else self._survivors
+        return alive
 
     def _best(self, count: int) -> IntArray:
         """The best of the rung that has just ended, in the order of their arrival."""
