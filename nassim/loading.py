@@ -74,11 +74,15 @@ def parse_specifications(text: str, known: Mapping[str, str], kind: str) -> list
     ]
     if not specifications:
         raise InputError(f"No {kind} is named in {text!r}; expected names separated by commas.")
-    seen: set[str] = set()
+    seen: dict[object, str] = {}
     for specification in specifications:
-        if specification.text in seen:
-            raise InputError(f"{kind.capitalize()} {specification.text!r} is named twice.")
-        seen.add(specification.text)
+        meaning = (specification.path, repr(specification.options))
+        if meaning in seen:
+            raise InputError(
+                f"{kind.capitalize()} {specification.text!r} is named twice (before as "
+                f"{seen[meaning]!r}); name it once."
+            )
+        seen[meaning] = specification.text
     return specifications
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import nassim
 from nassim.errors import InputError
-from nassim.loading import Specification, build, parse_specifications
+from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Optimizer
 from nassim.simulator.simulate import Accounting, Episode, simulate
@@ -32,7 +32,7 @@ from nassim.studies.results import (
     to_table,
 )
 from nassim.terminators import TERMINATORS
-from nassim.terminators.base import Terminator
+from nassim.terminators.base import Estimator, Terminator
 
 __all__ = ["DEFAULT_METHODS", "TerminationPlan", "run_termination"]
 
@@ -40,6 +40,9 @@ DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,asha,"
     "median,lcranknet,lcranknet:at_zero=true,lcranknet:fusion=concat"
 )
+
+_Row = dict[str, Any]
+_Answer = tuple[list[_Row], list[_Row]]  # results, timings
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,15 @@ class TerminationPlan:
 
 @dataclass(frozen=True)
 class _Task:
-    """One fit and all its orders; what one process does at a time."""
+    """One fit, the methods that share it, all orders: what one process does at a time.
+
+    Methods share a fit if they differ in the options of the stopping rule only.
+    """
 
     folds: FoldPlan
     plan: TerminationPlan
     target: str
-    specification: Specification
+    specifications: tuple[Specification, ...]
     model_seed: int
 
 
@@ -128,49 +134,51 @@ def run_termination(
         raise InputError(f"workers is {workers}; expected 1 or more.")
     store = Store.open(folds.store)
     specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
-    terminators = {spec.text: _terminator(spec) for spec in specifications}
+    learns = {spec: _terminator(spec).uses_sources for spec in specifications}
     names = target_names(store) if targets is None else list(targets)
     pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
     for fold in pools:
         _check_curves(fold)
     tasks = [
-        _Task(folds, plan, name, spec, model_seed)
+        _Task(folds, plan, name, group, model_seed)
         for name in names
-        for spec in specifications
-        for model_seed in range(plan.model_seeds if terminators[spec.text].uses_sources else 1)
+        for group in _fit_groups(specifications)
+        for model_seed in range(plan.model_seeds if learns[group[0]] else 1)
     ]
     # the slow ones first, so that the last process is not left alone with them
-    queue = sorted(tasks, key=lambda task: not terminators[task.specification.text].uses_sources)
-    answers: dict[_Task, tuple[list[dict[str, Any]], dict[str, Any]]] = {}
+    queue = sorted(tasks, key=lambda task: not learns[task.specifications[0]])
+    rows: list[_Row] = []
+    timings: list[_Row] = []
     for done, (task, answer) in enumerate(_work(queue, workers), start=1):
-        answers[task] = answer
+        rows += answer[0]
+        timings += answer[1]
         if progress is not None:
-            progress(done, len(tasks), f"{task.target} {task.specification.text}")
-    results = [
-        row | _stamp(store, folds, fold, plan)
-        for fold in pools
-        for row in _of(fold, tasks, answers)
-    ]
+            progress(done, len(tasks), f"{task.target} {task.specifications[0].text}")
+    stamps = {fold.target.name: _stamp(store, folds, fold, plan) for fold in pools}
+    position = {spec.text: k for k, spec in enumerate(specifications)}
+
+    def place(row: _Row) -> tuple[int, ...]:
+        seeds = (row["model_seed"], row.get("order_seed", 0))
+        return (names.index(row["target"]), position[row["method"]], *seeds)
+
     return Study(
-        to_table(results, RESULTS_SCHEMA),
+        to_table([row | stamps[row["target"]] for row in sorted(rows, key=place)], RESULTS_SCHEMA),
         to_table([row for fold in pools for row in _pool_rows(fold)], POOL_SCHEMA),
-        to_table([answers[task][1] for task in tasks], TIMINGS_SCHEMA),
+        to_table(sorted(timings, key=place), TIMINGS_SCHEMA),
     )
 
 
-def _of(
-    fold: Fold,
-    tasks: list[_Task],
-    answers: dict[_Task, tuple[list[dict[str, Any]], dict[str, Any]]],
-) -> Iterator[dict[str, Any]]:
-    for task in tasks:
-        if task.target == fold.target.name:
-            yield from answers[task][0]
+def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification, ...]]:
+    """Methods that share a fit, together."""
+    groups: dict[object, list[Specification]] = {}
+    for spec in specifications:
+        rule_options: frozenset[str] = getattr(load(spec.path), "rule_options", frozenset())
+        learned = tuple((name, value) for name, value in spec.options if name not in rule_options)
+        groups.setdefault((spec.path, learned), []).append(spec)
+    return [tuple(group) for group in groups.values()]
 
 
-def _work(
-    queue: list[_Task], workers: int
-) -> Iterator[tuple[_Task, tuple[list[dict[str, Any]], dict[str, Any]]]]:
+def _work(queue: list[_Task], workers: int) -> Iterator[tuple[_Task, _Answer]]:
     """The tasks with their answers, in whatever order they finish."""
     if workers == 1:
         for task in queue:
@@ -182,27 +190,44 @@ def _work(
     yield from parallel(delayed(_run_named)(task) for task in queue)
 
 
-def _run_named(task: _Task) -> tuple[_Task, tuple[list[dict[str, Any]], dict[str, Any]]]:
+def _run_named(task: _Task) -> tuple[_Task, _Answer]:
     return task, _run(task)
 
 
-def _run(task: _Task) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Fit one method on one fold and replay all orders."""
+def _run(task: _Task) -> _Answer:
+    """Fit once on one fold; then each method of the group replays all orders."""
     fold, plan = load_fold(task.folds, task.target), task.plan
-    table = fold.table
     started = time.perf_counter()
-    terminator = _terminator(task.specification)
-    terminator.fit(fold.sources, seed=_mix(plan.seed, task.model_seed, task.target))
-    fitted = time.perf_counter()
+    fitted = _terminator(task.specifications[0])
+    fitted.fit(fold.sources, seed=_mix(plan.seed, task.model_seed, task.target))
+    fit_seconds = time.perf_counter() - started
+    rows: list[_Row] = []
+    timings: list[_Row] = []
+    for spec in task.specifications:
+        terminator = fitted
+        if isinstance(fitted, Estimator):
+            terminator = fitted.with_rule_of(cast(Estimator, _terminator(spec)))
+        started = time.perf_counter()
+        method = {"target": task.target, "method": spec.text, "model_seed": task.model_seed}
+        options = json.dumps(dict(spec.options), sort_keys=True)
+        for row in _replay_orders(fold, plan, terminator):
+            rows.append(row | method | {"options": options})
+        search_seconds = time.perf_counter() - started
+        timings.append(method | {"fit_seconds": fit_seconds, "search_seconds": search_seconds})
+    return rows, timings
+
+
+def _replay_orders(fold: Fold, plan: TerminationPlan, terminator: Terminator) -> Iterator[_Row]:
+    """One fitted method on every order of the candidates."""
+    table, target = fold.table, fold.target.name
     optimizer = _optimizer()
     fixed = Replay(table)
-    rows = []
     for order_seed in range(plan.orders):
         replay = fixed
         if plan.runs == "drawn" and table.has_several_runs:
-            drawing = np.random.default_rng([1, _mix(plan.seed, order_seed, task.target)])
+            drawing = np.random.default_rng([1, _mix(plan.seed, order_seed, target)])
             replay = Replay(table, table.choose(drawing))
-        order = [0, _mix(plan.seed, order_seed, task.target)]
+        order = [0, _mix(plan.seed, order_seed, target)]
         episode = simulate(
             replay,
             optimizer,
@@ -212,26 +237,11 @@ def _run(task: _Task) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             accounting=plan.accounting,
         )
         permutation = optimizer.begin(table.architectures, np.random.default_rng(order))
-        row = _row(fold, replay, episode, permutation.ask(len(table.architectures)))
-        row |= {
-            "target": task.target,
-            "method": task.specification.text,
-            "order_seed": order_seed,
-            "model_seed": task.model_seed,
-            "options": json.dumps(dict(task.specification.options), sort_keys=True),
-        }
-        rows.append(row)
-    timing = {
-        "target": task.target,
-        "method": task.specification.text,
-        "model_seed": task.model_seed,
-        "fit_seconds": fitted - started,
-        "search_seconds": time.perf_counter() - fitted,
-    }
-    return rows, timing
+        order_of_all = permutation.ask(len(table.architectures))
+        yield _row(fold, replay, episode, order_of_all) | {"order_seed": order_seed}
 
 
-def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> dict[str, Any]:
+def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row:
     """What is written of one episode; here, after the search, test values are looked up."""
     table = fold.table
     scale = 100.0 if fold.metric.name == "accuracy" else 1.0
@@ -284,7 +294,7 @@ def _random_regret(
     return float(regrets[seen[np.argmax(replay.qualities_array[seen])]])
 
 
-def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> dict[str, Any]:
+def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> _Row:
     return {
         "study": "termination",
         "store": store.name,
@@ -304,7 +314,7 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> 
     }
 
 
-def _pool_rows(fold: Fold) -> Iterator[dict[str, Any]]:
+def _pool_rows(fold: Fold) -> Iterator[_Row]:
     table = fold.table
     replay = Replay(table)
     for c, architecture in enumerate(table.architectures):

@@ -15,6 +15,7 @@ has been paid for, and nothing else.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -188,6 +189,7 @@ class Estimator(Rule):
     """
 
     from_epoch = 1  # the first epoch at which this estimator can say anything
+    rule_options = frozenset({"delta", "epochs", "at_zero"})  # the others decide what is learned
 
     def __init__(
         self,
@@ -224,6 +226,13 @@ class Estimator(Rule):
 
     def judge(self, view: View) -> Judge:
         return _EstimatorJudge(self, view)
+
+    def with_rule_of(self, other: Estimator) -> Estimator:
+        """This estimator, with all that it has learned, under the rule options of another."""
+        twin = copy.copy(self)
+        for option in self.rule_options:
+            setattr(twin, option, getattr(other, option))
+        return twin
 
     @abstractmethod
     def estimate(self, prefixes: Prefixes) -> FloatArray:
