@@ -1,0 +1,1 @@
+"""Rank correlations, intervals and tests: plain functions on arrays."""
