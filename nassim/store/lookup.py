@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,9 @@ class Lookup:
     """
 
     __slots__ = (
+        "_by_name",
+        "_by_seed",
         "_flat",
-        "_starts",
         "_view",
         "_width",
         "architectures",
@@ -56,21 +58,13 @@ class Lookup:
         self.dataset = dataset
         self.architectures = architectures
         self.seeds = seeds
-        self.values = values
+        self.values = np.ascontiguousarray(values)
         self._width = values.shape[1]
-        self._flat = np.ascontiguousarray(values).reshape(-1)
-        self._view = memoryview(self._flat)  # type: ignore[arg-type]  # an array is a buffer
-        # Where a run's epoch 0 would be in the flat view; by architecture where it has one seed.
-        starts = (np.arange(len(values)) * self._width - 1).tolist()
-        names, numbers = architectures.tolist(), seeds.tolist()
-        self._starts: dict[Any, int] = dict(
-            zip(zip(names, numbers, strict=True), starts, strict=True)
-        )
-        single = dict(zip(names, starts, strict=True))
-        for name, start in zip(names, starts, strict=True):
-            if single.get(name, start) != start:
-                del single[name]
-        self._starts.update(single)
+        self._flat = self.values.reshape(-1)
+        # Indexing a memoryview gives a Python float twice as fast as indexing an array.
+        self._view = memoryview(self._flat)  # type: ignore[arg-type]
+        self._by_name = self._starts_of_single_runs()
+        self._by_seed: dict[tuple[str, int], int] | None = None  # made when a seed is first named
 
     def __len__(self) -> int:
         return len(self.values)
@@ -84,13 +78,15 @@ class Lookup:
             if there is no such run, several seeds to choose from, or no such epoch.
         """
         try:
-            start = self._starts[architecture if seed is None else (architecture, seed)]
+            if seed is None:
+                start = self._by_name[architecture]
+            else:
+                start = (self._by_seed or self._starts())[architecture, seed]
             if 0 < epoch <= self._width:
                 return self._view[start + epoch]
         except (KeyError, TypeError):
             pass
-        self._explain_run(architecture, seed)
-        raise self._no_epoch(epoch)
+        raise self._fault(architecture, seed) or self._no_epoch(epoch)
 
     def many(
         self, architectures: Sequence[str], epochs: ArrayLike, seeds: ArrayLike | None = None
@@ -100,28 +96,22 @@ class Lookup:
         Epochs and seeds are one for each, or one for all.
         """
         names = architectures.tolist() if isinstance(architectures, np.ndarray) else architectures
-        keys: Any = names
+        checked = self._checked_epochs(epochs, len(names))
+        known: Mapping[Any, int] = self._by_name
+        keys: Iterable[Any] = names
         if seeds is not None:
-            keys = zip(names, np.broadcast_to(seeds, len(names)).tolist(), strict=True)
+            known = self._by_seed or self._starts()
+            keys = list(zip(names, np.broadcast_to(seeds, len(names)).tolist(), strict=True))
         try:
-            starts = np.fromiter(map(self._starts.__getitem__, keys), np.intp, len(names))
+            starts = np.fromiter(map(known.__getitem__, keys), np.intp, len(names))
         except (KeyError, TypeError):
-            chosen = (
-                [None] * len(names)
-                if seeds is None
-                else np.broadcast_to(seeds, len(names)).tolist()
-            )
-            for name, seed in zip(names, chosen, strict=True):
-                self._explain_run(name, seed)
-            raise
-        checked = self._checked_epochs(epochs)
-        try:
-            return self._flat.take(starts + checked)
-        except ValueError as error:
-            raise _unequal(len(names), checked) from error
+            pairs = zip(names, itertools.repeat(None)) if seeds is None else keys
+            faults = (self._fault(*pair) for pair in pairs)
+            raise next(fault for fault in faults if fault is not None) from None
+        return self._flat.take(starts + checked)
 
     def at(self, rows: ArrayLike, epochs: ArrayLike) -> NDArray[np.float32]:
-        """The values ``(n,)`` at row numbers (from 0); epochs are one each, or one for all."""
+        """The values ``(n,)`` at row numbers (from 0); epochs are one for each, or one for all."""
         numbers = np.asarray(rows)
         if numbers.size and (
             numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() >= len(self)
@@ -130,15 +120,33 @@ class Lookup:
                 f"Rows {_range(numbers)} were asked for; expected integers from 0 to "
                 f"{len(self) - 1}."
             )
-        checked = self._checked_epochs(epochs)
-        try:
-            places: NDArray[np.intp] = numbers.astype(np.intp, copy=False) * self._width
-            return self._flat.take(places + (checked - 1))
-        except ValueError as error:
-            raise _unequal(numbers.size, checked) from error
+        checked = self._checked_epochs(epochs, numbers.size)
+        found: NDArray[np.float32] = self.values[numbers.astype(np.intp, copy=False), checked - 1]
+        return found
 
-    def _checked_epochs(self, epochs: ArrayLike) -> NDArray[np.integer]:
+    def _starts(self) -> dict[tuple[str, int], int]:
+        """Where each run's epoch 0 would be in the flat view."""
+        keys = zip(self.architectures.tolist(), self.seeds.tolist(), strict=True)
+        self._by_seed = {key: row * self._width - 1 for row, key in enumerate(keys)}
+        return self._by_seed
+
+    def _starts_of_single_runs(self) -> dict[str, int]:
+        """The same, by the name of each architecture that was trained once."""
+        starts: dict[str, int] = {}
+        repeated: set[str] = set()
+        for row, name in enumerate(self.architectures.tolist()):
+            if starts.setdefault(name, row * self._width - 1) != row * self._width - 1:
+                repeated.add(name)
+        for name in repeated:
+            del starts[name]
+        return starts
+
+    def _checked_epochs(self, epochs: ArrayLike, n: int) -> NDArray[np.integer]:
         checked = np.asarray(epochs)
+        if checked.ndim and checked.shape != (n,):
+            raise InputError(
+                f"{n} runs but epochs {checked.shape} were given; expected {n} or one."
+            )
         if checked.size and (
             checked.dtype.kind not in "iu" or checked.min() < 1 or checked.max() > self._width
         ):
@@ -151,34 +159,33 @@ class Lookup:
             f"longest run on dataset {self.dataset!r}."
         )
 
-    def _explain_run(self, architecture: object, seed: object) -> None:
-        """Raise if these do not name exactly one run."""
+    def _fault(self, architecture: object, seed: object = None) -> InputError | None:
+        """What is wrong with these as the name of one run, if anything."""
         where = f"on dataset {self.dataset!r}"
-        matches = np.array([name == architecture for name in self.architectures.tolist()], bool)
-        found = self.seeds[matches].tolist()
+        named = [
+            row for row, name in enumerate(self.architectures.tolist()) if name == architecture
+        ]
+        found = self.seeds[named].tolist()
         known = ", ".join(str(number) for number in found)
         if not found:
-            raise InputError(
+            return InputError(
                 f"No architecture {architecture!r} was trained {where}; "
                 f"{len(set(self.architectures))} others were, see Lookup.architectures."
             )
         if seed is None and len(found) > 1:
-            raise InputError(
+            return InputError(
                 f"Architecture {architecture!r} has several seeds: {known}; "
                 f"say which: seed={found[0]}."
             )
         if seed is not None and seed not in found:
-            raise InputError(
+            return InputError(
                 f"Architecture {architecture!r} was not trained with seed {seed!r} {where}; seeds "
                 f"that exist: {known}."
             )
+        return None
 
 
 def _range(values: NDArray[Any]) -> str:
     if values.dtype.kind not in "iuf":
         return f"of kind {values.dtype}"
     return f"{values.min()} to {values.max()} ({values.dtype})"
-
-
-def _unequal(n: int, epochs: NDArray[Any]) -> InputError:
-    return InputError(f"{n} runs but {epochs.shape} epochs were given; expected one each, or one.")

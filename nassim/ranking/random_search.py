@@ -1,0 +1,37 @@
+"""Random search in closed form: no draws, no error bars, the reference of every comparison."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nassim.errors import InputError
+
+__all__ = ["expected_best_of"]
+
+
+def expected_best_of(values: ArrayLike, k: int) -> float:
+    """The mean of the largest of ``k`` values drawn without replacement.
+
+    With ``m_(1) <= ... <= m_(n)`` this is ``sum_i m_(i) C(i-1, k-1) / C(n, k)``: the chance that
+    the i-th smallest is the largest drawn. Where lower is better, pass ``-values`` and negate.
+
+    >>> expected_best_of([3.0, 1.0, 2.0], 3)
+    3.0
+    >>> round(expected_best_of([1.0, 2.0, 3.0], 2), 6)  # pairs 12, 13, 23: 2, 3, 3
+    2.666667
+
+    Raises
+    ------
+    InputError
+        if ``k`` is not from 1 to the number of values, or a value is NaN.
+    """
+    ordered = np.sort(np.asarray(values, np.float64).ravel())
+    n = len(ordered)
+    if not 1 <= k <= n:
+        raise InputError(f"The best of {k} was asked for; expected 1 to {n}, the number of values.")
+    if np.isnan(ordered[-1]):  # NaN sort last
+        raise InputError("A value is NaN; drop the architectures that were not measured first.")
+    ranks = np.arange(n, k, -1)  # from the largest down: P(i - 1) = P(i) * (i - k) / (i - 1)
+    weights = np.cumprod(np.concatenate([[k / n], (ranks - k) / (ranks - 1)]))
+    return float(weights @ ordered[k - 1 :][::-1])
