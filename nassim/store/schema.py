@@ -347,11 +347,12 @@ def texts(column: pa.ChunkedArray) -> NDArray[np.object_]:
     for chunk in column.chunks:
         if chunk.null_count:
             raise StoreError("A text column has nulls; expected text, possibly empty.")
-        if pa.types.is_dictionary(chunk.type):
-            words = np.array(chunk.dictionary.to_pylist(), object)
-            parts.append(words[numbers(chunk.indices)])
-        else:
-            parts.append(np.array(chunk.to_pylist(), object))
+        encoded = pa.types.is_dictionary(chunk.type)
+        try:
+            words = np.array((chunk.dictionary if encoded else chunk).to_pylist(), object)
+        except UnicodeDecodeError as error:
+            raise StoreError("A text column is not UTF-8; 'nassim verify' lists faults.") from error
+        parts.append(words[numbers(chunk.indices)] if encoded else words)
     return np.concatenate(parts)
 
 

@@ -115,22 +115,23 @@ class ShardReader:
                 f"Shard {str(self.path)!r} has {rows} rows; the manifest says {self.shard.rows}. "
                 "Restore the file from a copy of the store."
             )
-        found = file.schema_arrow
-        for field in runs_schema(self._metric):
-            at = found.get_field_index(field.name)
-            kind = None if at < 0 else found.field(at).type
-            if kind is not None and pa.types.is_dictionary(kind):
-                kind = kind.value_type
-            if kind != field.type:
+        wanted, found = runs_schema(self._metric), file.schema_arrow
+        if found.names != wanted.names:
+            raise StoreError(
+                f"Shard {str(self.path)!r} is not of this store: its columns are "
+                f"{', '.join(found.names)[:200]}, expected {', '.join(wanted.names)}."
+            )
+        for name, kind, expected in zip(wanted.names, found.types, wanted.types, strict=True):
+            if (kind.value_type if pa.types.is_dictionary(kind) else kind) != expected:
                 raise StoreError(
-                    f"Shard {str(self.path)!r} is not of this store: its column {field.name!r} is "
-                    f"{kind or 'missing'}, expected {field.type}. Restore the file from a copy."
+                    f"Shard {str(self.path)!r} is not of this store: its column {name!r} is of "
+                    f"type {kind}, expected {expected}."
                 )
 
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        """These columns of all rows; text is dictionary-encoded."""
+    def read(self, columns: Sequence[str] | None) -> pa.Table:
+        """These columns (or all) of all rows; text is dictionary-encoded."""
         with self.open() as file:
-            return file.read(columns=list(columns), use_threads=False)
+            return file.read(columns=columns and list(columns), use_threads=False)
 
     def batches(self, column: str) -> Iterator[pa.ListArray]:
         """One curve column, a thousand runs at a time."""
@@ -145,9 +146,8 @@ class ShardReader:
         """
         if self._fences is None:
             with self.open() as file:
-                self._fences = [
-                    _fence(file.metadata.row_group(g)) for g in range(file.num_row_groups)
-                ]
+                groups = range(file.num_row_groups)
+                self._fences = [self._fence(file.metadata.row_group(group)) for group in groups]
         return [
             group
             for group, (space_from, space_to, from_, to) in enumerate(self._fences)
@@ -158,18 +158,13 @@ class ShardReader:
         with self.open() as file:
             return file.read_row_group(group, columns=list(columns), use_threads=False)
 
-
-def _fence(group: pq.RowGroupMetaData) -> tuple[str, str, str, str]:
-    """The first and last space, the smallest and largest architecture of a row group."""
-    bounds: list[str] = []
-    for at in range(2):
-        column = group.column(at)
-        statistics = column.statistics
-        if (
-            column.path_in_schema != KEY_COLUMNS[at]
-            or statistics is None
-            or not statistics.has_min_max
-        ):
-            raise StoreError("a shard lacks the statistics of its key columns")
-        bounds += [statistics.min, statistics.max]
-    return bounds[0], bounds[1], bounds[2], bounds[3]
+    def _fence(self, group: pq.RowGroupMetaData) -> tuple[str, str, str, str]:
+        """First and last space, smallest and largest architecture of a row group."""
+        bounds: list[str] = []
+        for at in range(2):  # KEY_COLUMNS[:2] are the first two columns
+            statistics = group.column(at).statistics
+            if statistics is None or not statistics.has_min_max:  # a text of kilobytes has none
+                bounds += ["", "\U0010ffff"]
+            else:
+                bounds += [statistics.min, statistics.max]
+        return bounds[0], bounds[1], bounds[2], bounds[3]
