@@ -1,0 +1,45 @@
+# Python 3.11 or later, make and the package registries are all that is needed.
+# Elsewhere or with another interpreter: make test VENV=/tmp/venv PYTHON=python3.12
+
+VENV ?= .venv
+PYTHON ?= python3
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format traces figures
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 10
+
+setup: $(STAMP)  ## a virtual environment with what nassim needs, in .venv
+
+# One command with the constraints: without them pip would look for the newest torch first.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nassim needs Python 3.11 or later, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: setup  ## compare early-termination methods on the bundled store, into demo/
+	$(BIN)/nassim terminate --workers $(WORKERS) --out demo/results.parquet --report demo/report.html
+
+test: setup  ## all tests and doctests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: setup  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup  ## format the code, mend what the linter can
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+traces: setup  ## record the behaviour of all methods again; read the diff before you commit it
+	$(BIN)/python -m pytest -q tests/test_traces.py --record-traces
+
+figures: setup  ## draw the figures of README.md and docs/ again
+	for script in analysis/*.py; do $(BIN)/python $$script || exit 1; done

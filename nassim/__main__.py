@@ -1,0 +1,5 @@
+"""``python -m nassim`` is ``nassim``."""
+
+from nassim.cli import main
+
+main()

@@ -1,0 +1,574 @@
+"""The command line. Each command parses, calls one function, prints.
+
+Exit codes: 0, 1 (the work failed) or 2 (bad usage or input); an error is one line on stderr.
+At the top this imports click alone, and a command imports what it calls when it is called:
+a help text needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from nassim import __version__
+from nassim.errors import InputError, NassimError
+from nassim.loading import load
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from nassim.store import Store
+
+__all__ = ["cli", "first_line", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave; whatever a user can cause ends in one line, never a traceback."""
+    try:
+        cli.main(arguments, prog_name="nassim", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.UsageError as error:
+        asked = error.ctx.command_path if error.ctx else "nassim"
+        _leave(f"{error.format_message()} See '{asked} --help'.", 2)
+    except NassimError as error:
+        _leave(str(error), error.exit_code)
+    except click.Abort:  # Ctrl-C
+        _leave("interrupted.", 1)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _leave(f"{error.strerror or error}{where}.", 1)
+    sys.exit(0)
+
+
+def _leave(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"nassim: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
+
+
+# --- help -----------------------------------------------------------------------------------
+
+
+class _Command(click.Command):
+    """A command whose help ends with what can be named, and an example.
+
+    ``lists`` is where the table of names is (``module:TABLE``); its methods are not imported.
+    """
+
+    def __init__(self, *args: Any, example: str, lists: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.lists = lists
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.lists:
+            known: Mapping[str, str] = load(self.lists)
+            with formatter.section("Methods"):
+                formatter.write_dl([(name, first_line(path)) for name, path in known.items()])
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"  {line}\n")
+
+
+def first_line(path: str) -> str:
+    """The first line of the docstring at ``module:name``, read without importing the module.
+
+    >>> first_line("nassim.spaces.table:TableSpace")[:20]
+    'A bare list of candi'
+    """
+    module, _, name = path.partition(":")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    for node in ast.parse(Path(spec.origin).read_bytes()).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+# --- options --------------------------------------------------------------------------------
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_COUNT = click.IntRange(min=1)
+
+_seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
+
+
+_into = click.option(
+    "--into", type=_FOLDER, required=True, help="Folder of the store; made if it is not there."
+)
+
+
+def _pairs(flag: str, usage: str, texts: Iterable[str], key: int = 0) -> dict[str, str]:
+    """``left=right`` texts as a mapping from the left, or with ``key=1`` from the right."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        sides = left, right = text.partition("=")[::2]
+        if not left or not right:
+            raise InputError(f"{flag} is {text!r}; expected {usage}.")
+        if sides[key] in pairs:
+            raise InputError(f"{flag} gives {sides[key]!r} twice; give it once.")
+        pairs[sides[key]] = sides[1 - key]
+    return pairs
+
+
+def _names(flag: str, text: str) -> list[str]:
+    """Names separated by commas, none of them twice."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"{flag} is {text!r}; expected names separated by commas.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{flag} names {name!r} twice; name it once.")
+    return names
+
+
+def _check_place(flag: str, path: Path) -> None:
+    """Before hours of work: that a file can be written there."""
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{flag} is {str(path)!r}, but {str(folder)!r} cannot be written to.")
+
+
+# --- printing -------------------------------------------------------------------------------
+
+
+class _Progress:
+    """How far the work is, on stderr: a bar on a terminal, elsewhere a line for each tenth."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[NoReturn] | None = None
+        self._tenths = 0
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            if self._bar is None:
+                self._bar = tqdm(total=total, leave=False, dynamic_ncols=True)
+            self._bar.set_postfix_str(what, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif done * 10 // total > self._tenths:
+            self._tenths = done * 10 // total
+            click.echo(f"{done}/{total} {what}", err=True)
+
+
+def _said_of(store: Store) -> str:
+    """What a command reads, so that a result can be traced back to it."""
+    return (
+        f"Store {store.name} ({store.path}): {store.n_runs:,} runs on {len(store.datasets)} "
+        f"datasets, sha {store.sha[:12]}"
+    )
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text, aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nassim")
+def cli() -> None:
+    """A benchmark-backed simulator for neural architecture search.
+
+    A store holds recorded trainings; search methods are compared by replaying them on a virtual
+    clock. 'nassim COMMAND --help' shows an example of each command.
+    """
+
+
+@cli.command(cls=_Command, example="nassim stores")
+def stores() -> None:
+    """List the stores that can be named: bundled ones, and those in $NASSIM_DATA."""
+    from nassim.store import Store, known_stores
+
+    rows = [("name", "runs", "datasets", "sha", "path")]
+    for name, path in known_stores().items():
+        try:
+            store = Store.open(path)
+        except NassimError as error:
+            rows.append((name, "-", "-", "-", f"{path}: {error}"))
+            continue
+        size = (f"{store.n_runs:,}", str(len(store.datasets)))
+        rows.append((name, *size, store.sha[:12], str(path)))
+    click.echo(_columns(rows))
+
+
+@cli.command(cls=_Command, example="nassim card images")
+@click.argument("store")
+def card(store: str) -> None:
+    """Describe the quality of STORE: sizes, seed noise, rank correlations, curve crossings."""
+    from nassim.store import Store, find_store
+    from nassim.store.card import card as make_card
+
+    opened = Store.open(find_store(store))
+    click.echo(_said_of(opened))
+    click.echo(make_card(opened).to_text())
+
+
+@cli.command(cls=_Command, example="nassim verify images")
+@click.argument("store")
+def verify(store: str) -> None:
+    """Check STORE: schema, hashes, ranges, duplicates, times. Faults are listed, exit code 1."""
+    from nassim.store import find_store
+    from nassim.store.verify import verify as find_faults
+
+    path = find_store(store)
+    faults = find_faults(path)
+    for fault in faults:
+        click.echo(fault)
+    if faults:
+        raise NassimError(f"{len(faults)} faults in store {str(path)!r}.")
+    click.echo(f"Store {path.name} ({path}) is sound.")
+
+
+class _Formats(click.Group):
+    """A command for each importer; one without options of its own needs no code here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._known())
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in self.commands or name not in self._known():
+            return self.commands.get(name)
+
+        @click.command(
+            name,
+            cls=_Command,
+            help=first_line(self._known()[name].partition(":")[0]),
+            example=f"nassim import {name} --into mine",
+        )
+        @click.argument("path", required=False)
+        @_into
+        def command(path: str | None, into: Path) -> None:
+            _import(name, path, into)
+
+        return command
+
+    def _known(self) -> Mapping[str, str]:
+        from nassim.store.importers import IMPORTERS
+
+        return IMPORTERS
+
+
+@cli.group("import", cls=_Formats)
+def import_() -> None:
+    """Import a public table into a store, new or not: all of it or nothing."""
+
+
+def _import(name: str, path: str | None, into: Path, **options: Any) -> None:
+    from nassim.store.importers import import_into
+
+    click.echo(import_into(name, path, into, **options).to_text())
+
+
+@import_.command(
+    "table",
+    cls=_Command,
+    example="nassim import table curves.csv --into mine --map lr_curve=valid_accuracy\n"
+    "nassim import table wide.csv --into mine --pattern 'acc_{epoch}' --scale 0.01",
+)
+@click.argument("file")
+@_into
+@click.option("--map", "map_", multiple=True, metavar="THEIRS=OURS", help="A column's name there.")
+@click.option(
+    "--pattern", help="Their columns of validation values, where a row is a run: 'acc_{epoch}'."
+)
+@click.option("--wide", multiple=True, metavar="OURS=PATTERN", help="The same for any curve.")
+@click.option("--set", "set_", multiple=True, metavar="OURS=VALUE", help="A column not there.")
+@click.option("--key", multiple=True, metavar="THEIRS", help="A column that is part of the name.")
+@click.option("--scale", type=float, default=1.0, help="0.01 turns percentages into shares.")
+@click.option("--metric", default="accuracy", show_default=True, help="accuracy|error|perplexity")
+@click.option(
+    "--epoch-zero", default="refuse", show_default=True, help="refuse|first|untrained: epoch 0 is?"
+)
+def import_table(
+    file: str,
+    into: Path,
+    map_: tuple[str, ...],
+    pattern: str | None,
+    wide: tuple[str, ...],
+    set_: tuple[str, ...],
+    key: tuple[str, ...],
+    scale: float,
+    metric: str,
+    epoch_zero: str,
+) -> None:
+    """Import a CSV or Parquet FILE of learning curves, one row an epoch or one row a run.
+
+    Our columns: dataset, architecture, epoch, valid_accuracy (also train_, test_, merged_),
+    train_loss, seconds, seed, n_params, flops, space, recipe, status, reason, group.
+    """
+    _import(
+        "table",
+        file,
+        into,
+        map=_pairs("--map", "THEIRS=OURS", map_, key=1),
+        pattern=pattern,
+        wide=_pairs("--wide", "OURS=PATTERN", wide),
+        set=_pairs("--set", "OURS=VALUE", set_),
+        key=key,
+        scale=scale,
+        metric=metric,
+        epoch_zero=epoch_zero,
+    )
+
+
+@import_.command(
+    "nats-bench",
+    cls=_Command,
+    example="nassim import nats-bench NATS-tss-v1_0-3ffb9-simple --into nats --epochs 200",
+)
+@click.argument("folder")
+@_into
+@click.option(
+    "--datasets",
+    help="cifar10-valid, cifar100, ImageNet16-120, cifar10, or all.  "
+    "[default: those with a validation set]",
+)
+@click.option("--epochs", help="Lengths of training to keep, as in '12,200'.  [default: all]")
+def import_nats_bench(folder: str, into: Path, datasets: str | None, epochs: str | None) -> None:
+    """Import NATS-Bench's own FOLDER of files, topology or size space; any part of it will do."""
+    _import(
+        "nats-bench",
+        folder,
+        into,
+        datasets=None if datasets is None else _names("--datasets", datasets),
+        epochs=None if epochs is None else _names("--epochs", epochs),
+    )
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda",
+)
+@click.argument("plan", type=_FILE)
+@click.option("--workers", type=_COUNT, help="Processes; one for each core by default.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster instead ('auto', a URL).")
+def generate(plan: Path, workers: int | None, device: str, ray: str | None) -> None:
+    """Train what PLAN (a TOML file) names and its store lacks.
+
+    Runs that are finished are in the store; interrupt it, and the same command goes on.
+    """
+    from nassim.generator import generate_from_file
+
+    with _Progress() as progress:
+        done = generate_from_file(plan, workers=workers, device=device, ray=ray, progress=progress)
+    click.echo(done.to_text())
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim terminate --methods successive_halving,asha:eta=4 --orders 5\n"
+    "nassim terminate --store mine --targets digits --pool all --report report.html",
+    lists="nassim.terminators:TERMINATORS",
+)
+@click.option("--store", help="Name or path of a store.  [default: the bundled one]")
+@click.option(
+    "--methods",
+    help="Terminators, as in 'never,asha:eta=4'; 'module:Class' for your own.  "
+    "[default: a selection of those below]",
+)
+@click.option("--targets", help="Datasets to search on, separated by commas.  [default: all]")
+@click.option(
+    "--orders",
+    type=_COUNT,
+    default=20,
+    show_default=True,
+    help="Random orders of the candidates, the same for every method.",
+)
+@click.option(
+    "--model-seeds",
+    type=_COUNT,
+    default=3,
+    show_default=True,
+    help="Fits of each method that learns from other datasets.",
+)
+@click.option(
+    "--pool",
+    type=click.Choice(["disjoint", "shared", "all"]),
+    default="disjoint",
+    show_default=True,
+    help="Candidates that only the target has, that every dataset has, or both.",
+)
+@click.option(
+    "--leave-out",
+    type=click.Choice(["dataset", "group"]),
+    default="dataset",
+    show_default=True,
+    help="What a method must not learn from: the target, or its whole group.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["valid", "merged", "test"]),
+    default="valid",
+    show_default=True,
+    help="What is searched on; all but 'valid' leak, and the results say so.",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(["max", "final"]),
+    default="max",
+    show_default=True,
+    help="What a run is worth: its best or its last value.",
+)
+@click.option(
+    "--runs",
+    type=click.Choice(["drawn", "first"]),
+    default="drawn",
+    show_default=True,
+    help="Which training seed is replayed where there are several.",
+)
+@click.option(
+    "--accounting",
+    type=click.Choice(["continue", "restart"]),
+    default="continue",
+    show_default=True,
+    help="What a resumed run pays: its new epochs, or all of them again.",
+)
+@click.option(
+    "--simulated-workers",
+    type=_COUNT,
+    default=1,
+    show_default=True,
+    help="Trainings side by side on the virtual clock.",
+)
+@click.option("--space", help="The search space, where the store has several.")
+@click.option("--recipe", help="The training recipe, where the store has several.")
+@click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target.")
+@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+@_seed
+@click.option(
+    "--out",
+    type=_FILE,
+    default=Path("results.parquet"),
+    show_default=True,
+    help="Where the results go.",
+)
+@click.option("--report", type=_FILE, help="Write a page of tables and figures too.")
+def terminate(
+    store: str | None,
+    methods: str | None,
+    targets: str | None,
+    orders: int,
+    model_seeds: int,
+    pool: Any,
+    leave_out: Any,
+    split: str,
+    quality: Any,
+    runs: Any,
+    accounting: Any,
+    simulated_workers: int,
+    space: str | None,
+    recipe: str | None,
+    size: int | None,
+    workers: int,
+    seed: int,
+    out: Path,
+    report: Path | None,
+) -> None:
+    """Compare early-termination methods: regret and time on each target dataset.
+
+    The candidates of a target come in random orders; a method decides how long each is trained.
+    What it learns, it learns from the other datasets. The results do not depend on --workers.
+    """
+    from nassim.reports.termination import termination_table
+    from nassim.store import DEFAULT_STORE, Store, find_store
+    from nassim.studies.folds import FoldPlan
+    from nassim.studies.termination import DEFAULT_METHODS, TerminationPlan, run_termination
+
+    opened = Store.open(find_store(DEFAULT_STORE if store is None else store))
+    plan = TerminationPlan(
+        DEFAULT_METHODS if methods is None else methods,
+        orders,
+        model_seeds,
+        seed,
+        simulated_workers,
+        accounting,
+        runs,
+    )
+    folds = FoldPlan(
+        str(opened.path),
+        opened.sha,
+        pool,
+        leave_out,
+        space,
+        recipe,
+        split,
+        quality,
+        size,
+        pool_seed=seed,
+    )
+    chosen = None if targets is None else _names("--targets", targets)
+    _check_place("--out", out)
+    if report is not None:
+        _check_place("--report", report)
+    click.echo(_said_of(opened))
+    with _Progress() as progress:
+        study = run_termination(plan, folds, chosen, workers=workers, progress=progress)
+    written = study.write(out)
+    click.echo(termination_table(study).to_text())
+    if report is not None:
+        _write_report([study], report)
+        written.append(report)
+    click.echo(f"Wrote {', '.join(map(str, written))}")
+
+
+@cli.command(
+    cls=_Command, example="nassim report results.parquet --out report.html --figures figures"
+)
+@click.argument("results", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=_FILE,
+    default=Path("report.html"),
+    show_default=True,
+    help="One page that needs nothing beside it.",
+)
+@click.option("--figures", type=_FOLDER, help="Save each figure there, as PNG, SVG and PDF.")
+def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
+    """Write a page of tables and figures from RESULTS, files that 'nassim terminate' wrote."""
+    from nassim.studies.results import read_study
+
+    _check_place("--out", out)
+    studies = [read_study(path) for path in results]
+    _write_report(studies, out)
+    written = [out]
+    if figures is not None:
+        from nassim.reports import save_figures
+
+        written += save_figures(studies, figures)
+    click.echo(f"Wrote {', '.join(map(str, written))}")

@@ -1,0 +1,104 @@
+"""What many tests share: a tiny store, and the command line as a function."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from nassim.cli import main
+from nassim.records import Architecture, Dataset, Run
+from nassim.spaces import get_space
+from nassim.store import Store
+
+EPOCHS = 6
+DATASETS = (
+    Dataset("clothes", "fashion", (8, 8, 1), 4, 40, 20, 20),
+    Dataset("digits", "writing", (8, 8, 1), 4, 40, 20, 20),
+    Dataset("letters", "writing", (8, 8, 1), 4, 40, 20, 20),
+)
+
+
+@pytest.fixture
+def tiny_store(tmp_path: Path, tiny_store_master: Path) -> Path:
+    """A store of a test's own, named ``tiny``, with made-up curves.
+
+    Three datasets (two of one group), eight architectures each: four that all share, the first
+    of them trained with two seeds, and four of the dataset's own, one of which diverged.
+    """
+    return Path(shutil.copytree(tiny_store_master, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_store_master(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stores") / "tiny"
+    space, rng = get_space("nasnet"), np.random.default_rng(0)
+    shared = [space.sample(rng) for _ in range(4)]
+    runs = []
+    for dataset in DATASETS:
+        for number, architecture in enumerate(shared + [space.sample(rng) for _ in range(4)]):
+            for seed in (0, 1) if number == 0 else (0,):
+                runs.append(_run(architecture, dataset, seed, rng, failed=number == 7))
+    store = Store.create(path)
+    store.append(runs, datasets=DATASETS, recipes={"short": {"epochs": EPOCHS}})
+    return path
+
+
+def _run(
+    architecture: Architecture,
+    dataset: Dataset,
+    seed: int,
+    rng: np.random.Generator,
+    *,
+    failed: bool,
+) -> Run:
+    epochs = 2 if failed else EPOCHS
+    final = rng.uniform(0.5, 0.9)
+    valid = final - 0.4 * np.exp(-0.5 * np.arange(epochs)) + rng.normal(0, 0.01, epochs)
+    return Run(
+        architecture.space,
+        architecture.id,
+        dataset.name,
+        "short",
+        seed,
+        canonical_id=architecture.canonical_id,
+        status="diverged" if failed else "ok",
+        reason="made up" if failed else "",
+        epochs=epochs,
+        scores={
+            "train": np.clip(valid + 0.05, 0, 1).astype(np.float32),
+            "valid": valid.astype(np.float32),
+            "test": (valid - 0.01).astype(np.float32),
+        },
+        train_loss=(2 - valid).astype(np.float32),
+        epoch_seconds=np.full(epochs, rng.uniform(1, 3), np.float32),
+        n_params=int(rng.integers(1_000, 9_000)),
+        flops=int(rng.integers(10_000, 90_000)),
+    )
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def nassim(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """``nassim("card", store)`` runs the command in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as leave:
+            main([str(argument) for argument in arguments])
+        code = leave.value.code
+        captured = capsys.readouterr()
+        return Outcome(code if isinstance(code, int) else 1, captured.out, captured.err)
+
+    return run
