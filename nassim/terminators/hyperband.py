@@ -21,7 +21,7 @@ __all__ = ["Hyperband", "hyperband_brackets"]
 
 
 class Hyperband(Terminator):
-    """All brackets once; candidates that they do not ask for are never seen.
+    """All brackets once; candidates that they do not ask for are never seen, unless it repeats.
 
     Parameters
     ----------
@@ -29,16 +29,28 @@ class Hyperband(Terminator):
         One run in ``eta`` survives a rung.
     rounding
         How the sizes of later rungs are rounded, ``"floor"`` or ``"ceil"``.
+    repeat
+        Whether to start again with the boldest bracket until the candidates have run out.
     """
 
-    def __init__(self, eta: float = 3, rounding: Literal["floor", "ceil"] = "floor") -> None:
+    def __init__(
+        self,
+        eta: float = 3,
+        rounding: Literal["floor", "ceil"] = "floor",
+        repeat: bool = False,
+    ) -> None:
         self.eta = check_eta(eta)
         if rounding not in ("floor", "ceil"):
             raise InputError(f"Option rounding is {rounding!r}; expected 'floor' or 'ceil'.")
         self.rounding = rounding
+        self.repeat = bool(repeat)
 
     def begin(self, view: View) -> Session:
-        return HalvingSession(view, hyperband_brackets(view.max_epochs, self.eta, self.rounding))
+        brackets = hyperband_brackets(view.max_epochs, self.eta, self.rounding)
+        if self.repeat:
+            starts = sum(rungs[0][0] for rungs in brackets)
+            brackets *= math.ceil(view.n_candidates / starts)
+        return HalvingSession(view, brackets)
 
 
 def hyperband_brackets(
