@@ -37,8 +37,8 @@ from nassim.terminators.base import Estimator, Terminator
 __all__ = ["DEFAULT_METHODS", "TerminationPlan", "run_termination"]
 
 DEFAULT_METHODS = (
-    "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,hyperband:repeat=true,asha,"
-    "median,lcranknet,lcranknet:at_zero=true,lcranknet:fusion=concat"
+    "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
+    "hyperband:repeat=true,asha,median,lcranknet,lcranknet:at_zero=true,lcranknet:fusion=concat"
 )
 
 _Row = dict[str, Any]

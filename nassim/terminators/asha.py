@@ -45,11 +45,11 @@ class ASHA(Rule):
         self.variant = variant
 
     def decision_epochs(self, max_epochs: int) -> tuple[int, ...]:
-        epochs, k = [], 0
+        epochs, k = set(), 0
         while (epoch := round(self.min_epochs * self.eta**k)) < max_epochs:
-            epochs.append(epoch)
+            epochs.add(epoch)
             k += 1
-        return tuple(epochs)
+        return tuple(sorted(epochs))
 
     def judge(self, view: View) -> Judge:
         rungs = self.decision_epochs(view.max_epochs)

@@ -70,7 +70,8 @@ def hyperband_brackets(
     brackets = []
     for s in range(s_max, -1, -1):
         n = math.ceil((s_max + 1) / (s + 1) * eta**s)
-        brackets.append(
-            [(max(1, turn(n / eta**i)), round(max_epochs * eta ** (i - s))) for i in range(s + 1)]
-        )
+        rungs = {
+            round(max_epochs * eta ** (i - s)): max(1, turn(n / eta**i)) for i in range(s, -1, -1)
+        }
+        brackets.append([(count, epoch) for epoch, count in sorted(rungs.items())])
     return brackets

@@ -63,7 +63,8 @@ def halving_rungs(n: int, max_epochs: int, eta: float, min_epochs: int) -> list[
     rungs: list[Rung] = []
     k = 0
     while (epoch := round(min_epochs * eta**k)) < max_epochs:
-        rungs.append((max(1, int(n / eta**k)), epoch))
+        if not rungs or epoch > rungs[-1][1]:  # a small eta may round two rungs to one epoch
+            rungs.append((max(1, int(n / eta**k)), epoch))
         k += 1
     rungs.append((max(1, int(n / eta**k)), max_epochs))
     return rungs
