@@ -60,15 +60,17 @@ class ASHA(Rule):
 class _StoppingJudge(Judge):
     def __init__(self, view: View, rungs: tuple[int, ...], eta: float) -> None:
         self._view = view
-        self._level = 1 - 1 / eta
+        self._eta = eta
         self._seen: dict[int, list[float]] = {epoch: [] for epoch in rungs}  # ascending
 
     def decide(self, run: int, epoch: int) -> Action:
         value = self._view.value(run, epoch)
         seen = self._seen[epoch]
         insort(seen, value)
-        # numpy's linear quantile, from a list that is kept sorted
-        position = (len(seen) - 1) * self._level
+        # The linear quantile, from a list that is kept sorted. Written as (n - 1) (1 - 1 / eta), as
+        # numpy does, a whole position may come out a little too high, above the run that stands there.
+        others = len(seen) - 1
+        position = others - others / self._eta
         below = int(position)
         cutoff = seen[below]
         if below + 1 < len(seen) and seen[below + 1] > cutoff:
