@@ -215,11 +215,16 @@ def _two_axes(values: FloatArray) -> FloatArray:
 def _resampled_means(values: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
     """Means of ``count`` resamples of both axes of an (orders, model seeds) array."""
     kept = ~np.isnan(values)
-    orders, models = (
-        rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64) for n in values.shape
-    )  # how often each seed was drawn, (count, n)
+    orders, models = (_times_drawn(n, count, rng) for n in values.shape)
     sums = ((orders @ np.where(kept, values, 0.0)) * models).sum(axis=1)
     counts = ((orders @ kept.astype(np.float64)) * models).sum(axis=1)
     with np.errstate(invalid="ignore"):
         means: FloatArray = sums / counts  # NaN where only missing values were drawn
     return means
+
+
+def _times_drawn(n: int, count: int, rng: np.random.Generator) -> FloatArray:
+    """How often each of ``n`` seeds is in each of ``count`` resamples, (count, n)."""
+    drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+    times: FloatArray = np.bincount(drawn.ravel(), minlength=count * n).astype(np.float64)
+    return times.reshape(count, n)

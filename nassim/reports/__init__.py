@@ -1,0 +1,1 @@
+"""Reports: ``*_table`` computes plain numbers, ``*_figure`` draws them and computes nothing."""
