@@ -205,9 +205,9 @@ class Sources:
 class Prefixes:
     """The beginnings of some runs on the target, all cut after the same epoch.
 
-    ``curves`` is (runs, epoch), higher is better; ``epoch`` may be 0, and then nothing has been
-    trained. ``n_params`` and ``flops`` (runs,) are properties of the architectures, known at once
-    (0 where the store does not say).
+    ``curves`` is (runs, epoch), higher is better, -inf before the first epoch that was measured;
+    ``epoch`` may be 0, and then nothing has been trained. ``n_params`` and ``flops`` (runs,) are
+    properties of the architectures, known at once (0 where the store does not say).
     """
 
     architectures: tuple[Architecture, ...]

@@ -9,6 +9,7 @@ rung first, before it starts a new one.
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from typing import Literal
 
@@ -67,13 +68,14 @@ class _StoppingJudge(Judge):
         value = self._view.value(run, epoch)
         seen = self._seen[epoch]
         insort(seen, value)
-        # The linear quantile, from a list that is kept sorted. Written as (n - 1) (1 - 1 / eta), as
-        # numpy does, a whole position may come out a little too high, above the run that stands there.
+        # The linear quantile, from a list that is kept sorted; -inf (not measured yet) stays -inf.
+        # Written as (n - 1) (1 - 1 / eta), as numpy does, a whole position may come out a little
+        # too high, above the run that stands there.
         others = len(seen) - 1
         position = others - others / self._eta
         below = int(position)
         cutoff = seen[below]
-        if below + 1 < len(seen) and seen[below + 1] > cutoff:
+        if below + 1 < len(seen) and seen[below + 1] > cutoff > -math.inf:
             cutoff += (seen[below + 1] - cutoff) * (position - below)
         return Action.CONTINUE if value >= cutoff else Action.STOP
 

@@ -43,7 +43,8 @@ class LastValue(Estimator):
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         curves = prefixes.curves
-        return curves[:, -1:] if self.statistic == "last" else curves.max(axis=1, keepdims=True)
+        value = curves[:, -1:] if self.statistic == "last" else curves.max(axis=1, keepdims=True)
+        return np.where(np.isfinite(value), value, np.nan)  # -inf: nothing was measured so far
 
     def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:
         difference = estimates[:, 0] - incumbent.estimate[0]
