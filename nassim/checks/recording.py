@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,10 +76,8 @@ class Recorder(Terminator):
     def begin(self, view: View) -> Session:
         if self._watch:
             view = _WatchedView(view, self.faults)
-        inner = self.inner
-        if isinstance(inner, Rule):
-            inner = _with_recorded_judge(inner, self)
-        self.session = inner.begin(view)
+        with _recorded_judges(self.inner, self):
+            self.session = self.inner.begin(view)
         return _RecordedSession(self.session, self)
 
     def note(self, what: str, runs: Sequence[int] | np.ndarray, epoch: int) -> None:
@@ -112,11 +110,18 @@ class _RecordedSession:
         return job
 
 
-def _with_recorded_judge(rule: Rule, recorder: Recorder) -> Rule:
-    """The same rule, whose judges are recorded; the rule itself is left as it is."""
-    twin = copy.copy(rule)
-    twin.judge = lambda view: _RecordedJudge(rule.judge(view), recorder)  # type: ignore[method-assign]
-    return twin
+@contextlib.contextmanager
+def _recorded_judges(terminator: Terminator, recorder: Recorder) -> Iterator[None]:
+    """Judges that a rule makes meanwhile are recorded; afterwards the rule is as it was."""
+    if not isinstance(terminator, Rule):
+        yield
+        return
+    judge = terminator.judge
+    terminator.judge = lambda view: _RecordedJudge(judge(view), recorder)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del terminator.judge  # the instance's, so that the class's shows again
 
 
 class _RecordedJudge(Judge):

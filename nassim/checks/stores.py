@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,14 +156,14 @@ def _floats(thing: object) -> FloatArray | None:
 def _reachable(roots: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Every object that can be reached from these, once, with the way that leads to it."""
     seen: dict[int, object] = {}  # keeps the objects, so that no id is used twice
-    todo = list(roots.items())
+    todo = deque(roots.items())
     while todo:
-        where, thing = todo.pop()
+        where, thing = todo.popleft()  # the shortest way first
         if id(thing) in seen or isinstance(thing, (str, bytes, int, type, types.ModuleType)):
             continue
         seen[id(thing)] = thing
         yield where, thing
-        todo += [(where + step, part) for step, part in _parts(thing)]
+        todo.extend((where + step, part) for step, part in _parts(thing))
 
 
 def _parts(thing: Any) -> Iterator[tuple[str, object]]:

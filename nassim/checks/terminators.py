@@ -60,6 +60,7 @@ __all__ = [
 Factory = Callable[[], Terminator]
 
 _WORKERS = (1, 3)
+_MOST_POINTS = 16  # at which the future is scrambled, in one search
 
 
 def check_terminator(terminator: str | Factory) -> tuple[str, ...]:
@@ -517,11 +518,12 @@ def _summary(episode: Episode) -> list[tuple[str, Any]]:
 
 
 def _points(events: list[Event]) -> list[int]:
-    """Where to stop and look: the first and the last answer at each epoch."""
+    """Where to stop and look: some of the first and the last answers at an epoch."""
     answers = [k for k, event in enumerate(events) if event.what != "done"]
     first = {events[k].epoch: k for k in reversed(answers)}
     last = {events[k].epoch: k for k in answers}
-    return sorted({*first.values(), *last.values()})
+    points = sorted({*first.values(), *last.values()})
+    return points[:: -(-len(points) // _MOST_POINTS)]
 
 
 def _noise(world: World) -> tuple[FloatArray, FloatArray]:
