@@ -555,7 +555,7 @@ def termination_table(
         oracle_cost=oracle_cost,
         orders=grid.orders[order],
         model_seeds=grid.model_seeds[order],
-        complete=~np.isnan(regret.take(order).cells).any(axis=1),
+        complete=np.isfinite(regret.take(order).cells).sum(axis=1) == len(grid.targets),
         regret=regret.take(order),
         cost=cost.take(order),
         test_regret=grid.measure("regret_test_pp", level, seed).take(order),
@@ -844,11 +844,12 @@ class _Grid:
             )
             different = [name for name in first if not _same(first[name], second[name])]
             if different:
+                name = different[0]
                 raise InputError(
                     f"Method {first['method']!r} on {first['target']!r}, order "
-                    f"{first['order_seed']}, model seed {first['model_seed']} stands twice with different "
-                    f"{different[0]} ({first[different[0]]!r} and {second[different[0]]!r}): the "
-                    "files come from different --seed or versions; report them one by one."
+                    f"{first['order_seed']}, model seed {first['model_seed']} stands twice with "
+                    f"different {name} ({first[name]!r} and {second[name]!r}): the files "
+                    "come from different --seed or versions; report them one by one."
                 )
 
     def values(self, column: str) -> FloatArray:
