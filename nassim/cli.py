@@ -11,6 +11,7 @@ import ast
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +81,7 @@ class _Command(click.Command):
 
 
 def first_line(path: str) -> str:
-    """The first line of the docstring at ``module:name``, read without importing the module.
+    """The first line of the docstring of ``module:name`` or ``module``, which is not imported.
 
     >>> first_line("nassim.spaces.table:TableSpace")[:20]
     'A bare list of candi'
@@ -89,10 +90,12 @@ def first_line(path: str) -> str:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         return ""
-    for node in ast.parse(Path(spec.origin).read_bytes()).body:
+    found: ast.Module | ast.ClassDef | ast.FunctionDef
+    found = tree = ast.parse(Path(spec.origin).read_bytes())
+    for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
-    return ""
+            found = node
+    return (ast.get_docstring(found) or "").partition("\n")[0]
 
 
 # --- options --------------------------------------------------------------------------------
@@ -137,11 +140,13 @@ def _names(flag: str, text: str) -> list[str]:
 
 def _check_place(flag: str, path: Path) -> None:
     """Before hours of work: that a file can be written there."""
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{flag} is {str(path)!r}, but {str(folder)!r} cannot be written to.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise InputError(
+            f"{flag} {str(path)!r} cannot be written ({error.strerror}); name another place."
+        ) from error
 
 
 # --- printing -------------------------------------------------------------------------------
@@ -187,13 +192,6 @@ def _said_of(store: Store) -> str:
     )
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text, aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
-
-
 # --- commands -------------------------------------------------------------------------------
 
 
@@ -205,29 +203,36 @@ def cli() -> None:
     A store holds recorded trainings; search methods are compared by replaying them on a virtual
     clock. 'nassim COMMAND --help' shows an example of each command.
     """
+    folder = os.getcwd()
+    if folder not in sys.path:  # --methods mymodule:MyClass may lie where the user stands
+        sys.path.append(folder)
 
 
 @cli.command(cls=_Command, example="nassim stores")
 def stores() -> None:
-    """List the stores that can be named: bundled ones, and those in $NASSIM_DATA."""
+    """List the stores that can be named.
+
+    These are the bundled ones, and the folders of $NASSIM_DATA.
+    """
+    from nassim.reports.text import aligned
     from nassim.store import Store, known_stores
 
-    rows = [("name", "runs", "datasets", "sha", "path")]
+    rows = [("name", "path", "runs", "datasets", "sha")]
     for name, path in known_stores().items():
         try:
             store = Store.open(path)
         except NassimError as error:
-            rows.append((name, "-", "-", "-", f"{path}: {error}"))
-            continue
-        size = (f"{store.n_runs:,}", str(len(store.datasets)))
-        rows.append((name, *size, store.sha[:12], str(path)))
-    click.echo(_columns(rows))
+            rows.append((name, f"{path} ({error})", "-", "-", "-"))
+        else:
+            size = (f"{store.n_runs:,}", str(len(store.datasets)))
+            rows.append((name, str(path), *size, store.sha[:12]))
+    click.echo("\n".join(aligned(rows, left=2)))
 
 
 @cli.command(cls=_Command, example="nassim card images")
 @click.argument("store")
 def card(store: str) -> None:
-    """Describe the quality of STORE: sizes, seed noise, rank correlations, curve crossings."""
+    """Describe STORE: sizes, seed noise, rank correlations, curve crossings."""
     from nassim.store import Store, find_store
     from nassim.store.card import card as make_card
 
@@ -239,7 +244,10 @@ def card(store: str) -> None:
 @cli.command(cls=_Command, example="nassim verify images")
 @click.argument("store")
 def verify(store: str) -> None:
-    """Check STORE: schema, hashes, ranges, duplicates, times. Faults are listed, exit code 1."""
+    """Check STORE: schema, hashes, ranges, duplicates, times.
+
+    Faults are listed, and the exit code is then 1.
+    """
     from nassim.store import find_store
     from nassim.store.verify import verify as find_faults
 
@@ -283,7 +291,7 @@ class _Formats(click.Group):
 
 @cli.group("import", cls=_Formats)
 def import_() -> None:
-    """Import a public table into a store, new or not: all of it or nothing."""
+    """Import a public table into a store."""
 
 
 def _import(name: str, path: str | None, into: Path, **options: Any) -> None:
@@ -324,7 +332,9 @@ def import_table(
     metric: str,
     epoch_zero: str,
 ) -> None:
-    """Import a CSV or Parquet FILE of learning curves, one row an epoch or one row a run.
+    """Import a CSV or Parquet FILE of learning curves.
+
+    A row is an epoch, or a run (--pattern, --wide, or --set epoch=N for the end alone).
 
     Our columns: dataset, architecture, epoch, valid_accuracy (also train_, test_, merged_),
     train_loss, seconds, seed, n_params, flops, space, recipe, status, reason, group.
@@ -358,7 +368,7 @@ def import_table(
 )
 @click.option("--epochs", help="Lengths of training to keep, as in '12,200'.  [default: all]")
 def import_nats_bench(folder: str, into: Path, datasets: str | None, epochs: str | None) -> None:
-    """Import NATS-Bench's own FOLDER of files, topology or size space; any part of it will do."""
+    """Import NATS-Bench's own FOLDER of files, or a part of it."""
     _import(
         "nats-bench",
         folder,
@@ -372,22 +382,30 @@ def import_nats_bench(folder: str, into: Path, datasets: str | None, epochs: str
     cls=_Command,
     example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda",
 )
-@click.argument("plan", type=_FILE)
-@click.option("--workers", type=_COUNT, help="Processes; one for each core by default.")
+@click.argument("plan")
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+    "--workers", type=_COUNT, help="Processes.  [default: one a core, or several on a GPU]"
 )
-@click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster instead ('auto', a URL).")
-def generate(plan: Path, workers: int | None, device: str, ray: str | None) -> None:
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--ray", metavar="ADDRESS", help="Train on this Ray cluster ('auto': a running one).")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Added to each seed of the plan, to train all of it once more.",
+)
+def generate(plan: str, workers: int | None, device: str, ray: str | None, seed: int) -> None:
     """Train what PLAN (a TOML file) names and its store lacks.
 
-    Runs that are finished are in the store; interrupt it, and the same command goes on.
+    What is finished is in the store; interrupt it, and the same command goes on.
     """
     from nassim.generator import generate_from_file
 
-    with _Progress() as progress:
-        done = generate_from_file(plan, workers=workers, device=device, ray=ray, progress=progress)
-    click.echo(done.to_text())
+    summary = generate_from_file(plan, workers=workers or 0, device=device, ray=ray, seed=seed)
+    if summary.interrupted:
+        raise NassimError(str(summary))
+    click.echo(summary)
 
 
 @cli.command(
@@ -500,7 +518,7 @@ def terminate(
     out: Path,
     report: Path | None,
 ) -> None:
-    """Compare early-termination methods: regret and time on each target dataset.
+    """Compare early-termination methods by regret and cost.
 
     The candidates of a target come in random orders; a method decides how long each is trained.
     What it learns, it learns from the other datasets. The results do not depend on --workers.
@@ -540,7 +558,7 @@ def terminate(
     with _Progress() as progress:
         study = run_termination(plan, folds, chosen, workers=workers, progress=progress)
     written = study.write(out)
-    click.echo(termination_table(study).to_text())
+    click.echo(termination_table(study.results, study.pool).to_text())
     if report is not None:
         _write_report([study], report)
         written.append(report)
@@ -560,7 +578,10 @@ def terminate(
 )
 @click.option("--figures", type=_FOLDER, help="Save each figure there, as PNG, SVG and PDF.")
 def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
-    """Write a page of tables and figures from RESULTS, files that 'nassim terminate' wrote."""
+    """Make a page of tables and figures from RESULTS.
+
+    These are the files that 'nassim terminate' wrote; the two beside each are read too.
+    """
     from nassim.studies.results import read_study
 
     _check_place("--out", out)

@@ -113,15 +113,24 @@ def build(specification: Specification, kind: str) -> Any:
         if an option is unknown, or its value is refused by the method.
     """
     factory = load(specification.path)
-    parameters = inspect.signature(factory).parameters
+    if not callable(factory):
+        raise InputError(f"{specification.path!r} is no class; expected one, as in 'module:Class'.")
+    signature = inspect.signature(factory)
     options = dict(specification.options)
     for name in options:
-        if name not in parameters:
-            accepted = ", ".join(parameters) or "none"
+        if name not in signature.parameters:
+            accepted = ", ".join(signature.parameters) or "none"
             raise InputError(
                 f"{kind.capitalize()} {specification.name!r} has no option {name!r}; "
                 f"it takes: {accepted}."
             )
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise InputError(
+            f"{kind.capitalize()} {specification.name!r} cannot be built: {error}; give it as an "
+            "option, as in 'name:option=value'."
+        ) from error
     return factory(**options)
 
 

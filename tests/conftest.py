@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -90,8 +91,11 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
-def nassim(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def nassim(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
     """``nassim("card", store)`` runs the command in this process."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a command may add the working folder
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
