@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -26,7 +26,10 @@ from nassim.loading import load
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from nassim.simulator.simulate import Accounting
+    from nassim.simulator.sources import Quality
     from nassim.store import Store
+    from nassim.studies.folds import Pool
 
 __all__ = ["cli", "first_line", "main"]
 
@@ -503,12 +506,12 @@ def terminate(
     targets: str | None,
     orders: int,
     model_seeds: int,
-    pool: Any,
-    leave_out: Any,
+    pool: Pool,
+    leave_out: Literal["dataset", "group"],
     split: str,
-    quality: Any,
-    runs: Any,
-    accounting: Any,
+    quality: Quality,
+    runs: Literal["drawn", "first"],
+    accounting: Accounting,
     simulated_workers: int,
     space: str | None,
     recipe: str | None,
