@@ -35,6 +35,8 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
+    """What a store is: its metric, datasets, recipes and shards. Not named here: not there."""
+
     metric: Metric
     datasets: tuple[Dataset, ...] = ()
     recipes: tuple[tuple[str, dict[str, Any]], ...] = ()
@@ -57,6 +59,7 @@ class Manifest:
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
+    """A manifest as it is written; an infinite bound is ``None``."""
     bounds = [bound if math.isfinite(bound) else None for bound in manifest.metric.bounds]
     return {
         "schema_version": SCHEMA_VERSION,
