@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import nassim as package
+from nassim import generator
 from nassim.cli import cli, first_line
 from nassim.errors import NassimError
 from nassim.loading import load
@@ -232,19 +234,21 @@ def test_the_seed_decides(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> N
     assert written[0] == written[1] != written[2]
 
 
-def test_a_method_of_ones_own(
-    nassim: Nassim, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("own_terminator.py").write_text(
-        "from nassim.terminators.never import Never\nclass Mine(Never):\n    pass\n"
+def test_a_method_of_ones_own_lies_where_the_user_stands(tiny_store: Path, tmp_path: Path) -> None:
+    """For the installed program and its worker processes, whose path is without that folder."""
+    code = "from nassim.terminators.never import Never\nclass Mine(Never):\n    pass\n"
+    (tmp_path / "own_terminator.py").write_text(code)
+    program = Path(sys.executable).with_name("nassim")
+    options = ["--pool", "all", "--orders", "1", "--methods", "own_terminator:Mine"]
+    done = subprocess.run(
+        [program, "terminate", "--store", tiny_store, *options, "--workers", "2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    code, out, err = nassim(
-        *("terminate", "--store", tiny_store, "--orders", 1, "--pool", "all"),
-        *("--methods", "own_terminator:Mine", "--workers", 2),
-    )
-    assert code == 0, err
-    assert "own_terminator:Mine" in out
+    assert done.returncode == 0, done.stderr
+    assert "own_terminator:Mine" in done.stdout
 
 
 def test_terminate_report_and_figures(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
@@ -285,6 +289,32 @@ def test_import_wide_table(nassim: Nassim, tmp_path: Path) -> None:
     )
     assert code == 0, err
     assert sorted(Store.open(mine).index().epochs.tolist()) == [1, 2]
+
+
+@pytest.mark.parametrize(("interrupted", "exit_code"), [(False, 0), (True, 1)])
+def test_generate(
+    nassim: Nassim, monkeypatch: pytest.MonkeyPatch, interrupted: bool, exit_code: int
+) -> None:
+    """That it trains is tested with the generator, and that it trains from here with README.md."""
+    given: dict[str, Any] = {}
+    signature = inspect.signature(generator.generate_from_file)
+
+    def fake(*arguments: Any, **options: Any) -> generator.Summary:
+        given.update(signature.bind(*arguments, **options).arguments)
+        return generator.Summary(Path("mine"), 9, 4, 3, 0, 0, interrupted)
+
+    monkeypatch.setattr(generator, "generate_from_file", fake)
+    options = ("--workers", 3, "--device", "cuda:1", "--ray", "auto", "--seed", 7)
+    code, out, err = nassim("generate", "plan.toml", *options)
+    assert code == exit_code
+    assert "3 runs trained into mine" in (err if interrupted else out)
+    assert given == {
+        "path": "plan.toml",
+        "workers": 3,
+        "device": "cuda:1",
+        "ray": "auto",
+        "seed": 7,
+    }
 
 
 # --- what is refused ------------------------------------------------------------------------
