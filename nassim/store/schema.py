@@ -30,6 +30,7 @@ __all__ = [
     "list_parts",
     "runs_schema",
     "texts",
+    "to_array",
     "to_runs",
     "to_table",
 ]
@@ -121,13 +122,15 @@ def to_table(runs: Sequence[Run], metric: Metric) -> pa.Table:
     for field in runs_schema(metric):
         if field.name in curves:
             offsets, values = curves[field.name]
-            array = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), type=field.type)
+            array = pa.ListArray.from_arrays(
+                to_array(offsets, pa.int32()), to_array(values, pa.float32()), type=field.type
+            )
         elif field.name == "canonical_id":
-            array = pa.array(canonical_ids, field.type)
+            array = to_array(canonical_ids, field.type)
         else:
-            array = pa.array([getattr(run, field.name) for run in runs], field.type)
+            array = to_array([getattr(run, field.name) for run in runs], field.type)
         arrays.append(array)
-    return pa.table(arrays, schema=runs_schema(metric))
+    return pa.Table.from_arrays(arrays, schema=runs_schema(metric))
 
 
 def _check_scalars(run: Run) -> None:
@@ -180,7 +183,10 @@ def _canonical_ids(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         point = (run.space, run.architecture)
         if point not in known:
-            known[point] = canonical_id(*point) or run.canonical_id or run.architecture
+            try:
+                known[point] = canonical_id(*point) or run.canonical_id or run.architecture
+            except InputError as error:
+                raise InputError(f"{_name(run)}: {error}") from error
         if run.canonical_id not in ("", known[point]):
             raise InputError(
                 f"{_name(run)}: canonical_id is {run.canonical_id!r}; "
@@ -207,7 +213,7 @@ def _joined(
         curve = np.asarray(found)
         if curve.size and curve.dtype.kind not in "fiu":
             raise InputError(
-                f"{_name(run)}: {column} holds {curve.ravel()[0]!r}; expected numbers."
+                f"{_name(run)}: {column} holds {curve.ravel().tolist()[0]!r}; expected numbers."
             )
         if curve.size and curve.shape != (run.epochs,):
             shape = len(curve) if curve.ndim == 1 else curve.shape
@@ -297,6 +303,20 @@ def _name(run: Run) -> str:
     )
 
 
+def to_array(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Texts or numbers as an Arrow array, through its buffers: ``pa.array`` imports pandas."""
+    if kind == pa.string():
+        encoded = [value.encode() for value in values]
+        offsets = np.cumsum([0, *(len(text) for text in encoded)])
+        if offsets[-1] > np.iinfo(np.int32).max:
+            raise InputError("More than 2 GiB of text at once; append the runs in parts.")
+        buffers = [pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(encoded))]
+    else:
+        width = "f4" if kind == pa.float32() else f"i{kind.bit_width // 8}"
+        buffers = [pa.py_buffer(np.ascontiguousarray(values, width))]
+    return pa.Array.from_buffers(kind, len(values), [None, *buffers])
+
+
 # --- from a table to numbers and runs -------------------------------------------------------
 
 
@@ -350,9 +370,9 @@ def texts(column: pa.ChunkedArray) -> NDArray[np.object_]:
         encoded = pa.types.is_dictionary(chunk.type)
         try:
             words = np.array((chunk.dictionary if encoded else chunk).to_pylist(), object)
-        except UnicodeDecodeError as error:
-            raise StoreError("A text column is not UTF-8; 'nassim verify' lists faults.") from error
-        parts.append(words[numbers(chunk.indices)] if encoded else words)
+            parts.append(words[numbers(chunk.indices)] if encoded else words)
+        except (UnicodeDecodeError, IndexError) as error:
+            raise StoreError("A text column is damaged; 'nassim verify' lists faults.") from error
     return np.concatenate(parts)
 
 
@@ -363,9 +383,8 @@ def numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
         return np.concatenate(parts) if parts else np.zeros(0, array.type.to_pandas_dtype())
     if array.null_count:
         raise StoreError("An integer column has nulls; expected integers.")
-    kind = np.dtype(
-        f"{'i' if pa.types.is_signed_integer(array.type) else 'u'}{array.type.bit_width // 8}"
-    )
+    sign = "i" if pa.types.is_signed_integer(array.type) else "u"
+    kind = np.dtype(f"{sign}{array.type.bit_width // 8}")
     if len(array) == 0:
         return np.zeros(0, kind)
     return np.frombuffer(array.buffers()[1], kind)[array.offset :][: len(array)]

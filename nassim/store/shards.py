@@ -94,35 +94,34 @@ class ShardReader:
     @contextlib.contextmanager
     def open(self) -> Iterator[pq.ParquetFile]:
         """The Parquet file, every page checked against its checksum when read."""
-        with (
-            reading(self.path),
-            pq.ParquetFile(
+        with reading(self.path):
+            if self._footer is None:
+                footer = pq.read_metadata(str(self.path))
+                self._check(footer)
+                self._footer = footer
+            with pq.ParquetFile(
                 str(self.path),
                 metadata=self._footer,
                 read_dictionary=list(TEXT_COLUMNS),
                 page_checksum_verification=True,
-            ) as file,
-        ):
-            if self._footer is None:
-                self._check(file)
-                self._footer = file.metadata
-            yield file
+            ) as file:
+                yield file
 
-    def _check(self, file: pq.ParquetFile) -> None:
-        rows = file.metadata.num_rows
+    def _check(self, footer: pq.FileMetaData) -> None:
+        rows = footer.num_rows
         if rows != self.shard.rows:
             raise StoreError(
                 f"Shard {str(self.path)!r} has {rows} rows; the manifest says {self.shard.rows}. "
                 "Restore the file from a copy of the store."
             )
-        wanted, found = runs_schema(self._metric), file.schema_arrow
+        wanted, found = runs_schema(self._metric), footer.schema.to_arrow_schema()
         if found.names != wanted.names:
             raise StoreError(
                 f"Shard {str(self.path)!r} is not of this store: its columns are "
                 f"{', '.join(found.names)[:200]}, expected {', '.join(wanted.names)}."
             )
         for name, kind, expected in zip(wanted.names, found.types, wanted.types, strict=True):
-            if (kind.value_type if pa.types.is_dictionary(kind) else kind) != expected:
+            if kind != expected:
                 raise StoreError(
                     f"Shard {str(self.path)!r} is not of this store: its column {name!r} is of "
                     f"type {kind}, expected {expected}."

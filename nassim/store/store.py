@@ -37,6 +37,7 @@ from nassim.store.schema import (
     numbers,
     runs_schema,
     texts,
+    to_array,
     to_runs,
     to_table,
 )
@@ -330,7 +331,7 @@ class Store:
         self._full_index()
         rows = np.arange(len(table)) if rows is None else rows
         stored = rows if self._order is None else self._order[rows]
-        return table.combine_chunks().take(pa.array(stored))
+        return table.combine_chunks().take(to_array(stored, pa.int64()))
 
     def runs(
         self, *, dataset: str | None = None, space: str | None = None, recipe: str | None = None
@@ -489,7 +490,9 @@ class Store:
                 at += len(batch)
                 kept = np.flatnonzero(places >= 0)
                 if len(kept):
-                    batch = batch if len(kept) == len(batch) else batch.take(pa.array(kept))
+                    batch = (
+                        batch if len(kept) == len(batch) else batch.take(to_array(kept, pa.int64()))
+                    )
                     block = np.empty((len(kept), curves.shape[1]), np.float32)
                     fill(block, batch)
                     curves[places[kept]] = block
