@@ -90,8 +90,8 @@ def simulate(
     while True:
         while idle and (job := session.next()) is not None:
             idle -= books.start(job, clock, idle, resumed=True)
-        if not clock:
-            break
+        if idle == workers:
+            break  # nothing is running
         job, taken, times = clock.advance()
         state.record(job, clock.now, times)
         follow = session.done(job)
@@ -120,8 +120,8 @@ class _Books:
             begin, end = self._state.check(run, job.epoch)
             if restart:
                 begin = 0
-            cumulative = self._replay.cumulative[run]
-            seconds = cumulative[end] - cumulative[begin]
+            cumulative = self._replay.cumulative
+            seconds = cumulative[run, end] - cumulative[run, begin]
             self.busy_seconds += seconds
             self.epochs_charged += end - begin
             clock.announce(clock.now + seconds, (job, 1, None))
@@ -130,10 +130,10 @@ class _Books:
         begins, ends = self._state.check_all(runs, job.epoch)
         if restart:
             begins = np.zeros_like(begins)
-        cumulative = self._replay.cumulative_array
-        seconds = cumulative[runs, ends] - cumulative[runs, begins]
-        times = clock.now + spread(seconds, idle)
-        self.busy_seconds += float(seconds.cumsum()[-1])
+        spent = self._replay.cumulative_array
+        durations = spent[runs, ends] - spent[runs, begins]
+        times = clock.now + spread(durations, idle)
+        self.busy_seconds += float(durations.cumsum()[-1])
         self.epochs_charged += int(ends.sum() - begins.sum())
         clock.announce(float(times.max()), (job, idle, times))
         return idle
@@ -154,7 +154,7 @@ class _State:
         self._completion_seconds: list[float] = []
         self._incumbent: int | None = None
         self.n_candidates = self._left
-        self.max_epochs = replay.table.max_epochs
+        self.max_epochs: int = replay.table.max_epochs
 
     # What a method may ask.
 
@@ -184,13 +184,12 @@ class _State:
         return self._trained[run]
 
     def ended(self, run: int) -> bool:
-        return bool(self._paid[run] == self.max_epochs)
+        return self._paid[run] == self.max_epochs
 
     def value(self, run: int, epoch: int) -> float:
         if not 1 <= epoch <= self._paid[run]:
             raise self._unpaid(run, epoch)
-        value: float = self._replay.values[run][epoch - 1]
-        return value
+        return self._replay.values[run, epoch - 1]
 
     def values(self, runs: IntArray, epoch: int) -> FloatArray:
         paid = self._paid
@@ -271,7 +270,7 @@ class _State:
                     self._incumbent = run
         if self._search.listens:
             at = min(epoch, length)
-            self._search.tell(run, at, replay.values[run][at - 1] if at else -math.inf)
+            self._search.tell(run, at, replay.values[run, at - 1] if at else -math.inf)
 
     def episode(self, seconds: float, busy_seconds: float, epochs_charged: int) -> Episode:
         if not self._started:
@@ -282,7 +281,7 @@ class _State:
             values = self._replay.values
             pick = max(
                 (run for run in self._started if self._trained[run] == longest),
-                key=lambda run: values[run][longest - 1] if longest else 0.0,
+                key=lambda run: values[run, longest - 1] if longest else 0.0,
             )
         return Episode(
             pick=pick,

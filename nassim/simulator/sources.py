@@ -171,15 +171,20 @@ class TableSource:
 
 
 class Replay:
-    """A table with one run for each candidate, as lists and arrays that a loop reads fast."""
+    """A table with one run for each candidate, prepared for a loop.
+
+    ``..._array`` are arrays; the same without it serves single entries fast, as Python numbers:
+    ``values[run, epoch - 1]`` and ``cumulative[run, epoch]`` (memory views, which cost nothing to
+    make), ``lengths[run]``, ``completes[run]``, ``qualities[run]`` (lists).
+    """
 
     def __init__(self, table: TableSource, chosen: IntArray | None = None) -> None:
         runs = table.choose(None) if chosen is None else chosen
         self.table = table
         self.values_array = table.values[runs]  # (N, T)
-        self.values = self.values_array.tolist()
+        self.values = _entries(self.values_array)
         self.cumulative_array = table.cumulative[runs]  # (N, T + 1)
-        self.cumulative = self.cumulative_array.tolist()
+        self.cumulative = _entries(self.cumulative_array)
         self.lengths_array = table.lengths[runs]
         self.lengths = self.lengths_array.tolist()
         self.completes_array = ~table.failed[runs] & (self.lengths_array > 0)
@@ -210,6 +215,11 @@ class Replay:
                 )
             known = remembered[epoch, incumbent] = p.tolist()
         return known
+
+
+def _entries(values: FloatArray) -> memoryview[float]:
+    """A view that gives single entries faster than the array does, and as Python numbers."""
+    return memoryview(values)  # type: ignore[arg-type]  # an array is a buffer
 
 
 def _carried_forward(values: FloatArray) -> FloatArray:

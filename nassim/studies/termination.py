@@ -323,9 +323,9 @@ def _pool_rows(fold: Fold) -> Iterator[_Row]:
             "candidate": c,
             "architecture": architecture.id,
             "quality": float(table.candidate_qualities[c]),
-            "full_seconds": replay.cumulative[c][-1],
+            "full_seconds": float(replay.cumulative_array[c, -1]),
             "n_params": int(replay.n_params[c]),
-            "valid": replay.values[c][: replay.lengths[c]],
+            "valid": replay.values_array[c, : replay.lengths[c]].tolist(),
         }
 
 

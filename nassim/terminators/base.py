@@ -19,7 +19,8 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -38,9 +39,11 @@ __all__ = [
 ]
 
 DECISION_EPOCHS = (1, 2, 3, 5, 8, 12, 20, 30, 50)
+_CONTINUE = Action.CONTINUE  # a plain name: Python 3.11 takes long to find a member of an enum
 
 
-class Job(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each event, at three times the cost
+class Job:
     """Train these runs (candidate numbers) until this epoch; one alone, or a whole rung."""
 
     runs: Sequence[int] | IntArray
@@ -158,7 +161,7 @@ class _RuleSession:
         if run is not None:
             return Job((run,), self._next_epoch[self._view.epochs(run)])
         while drawn := self._view.draw(1):
-            if not self._judged[0] or self._judge.decide(drawn[0], 0) is Action.CONTINUE:
+            if not self._judged[0] or self._judge.decide(drawn[0], 0) is _CONTINUE:
                 return Job(drawn, self._next_epoch[0])
         return None
 
@@ -167,7 +170,7 @@ class _RuleSession:
         if self._view.ended(run):
             return None
         epoch = job.epoch
-        if self._judged[epoch] and self._judge.decide(run, epoch) is not Action.CONTINUE:
+        if self._judged[epoch] and self._judge.decide(run, epoch) is not _CONTINUE:
             return None
         return Job(job.runs, self._next_epoch[epoch])
 
