@@ -2,14 +2,14 @@
 
 ``variant="vizier"``: stop a run at epoch t if its best value so far is below the median, over the
 runs that are complete, of their running averages up to t. ``variant="syne_tune"``: stop a run if
-its own running average ranks in the lower half of the running averages of all runs that have
-reached t, its own included. The two differ; both need ``min_runs`` runs to compare with and leave
-the first ``grace_epochs`` alone.
+more than half of the running averages of all runs that have reached t, its own counted, are better
+than its own. The two differ; both need ``min_runs`` other runs to compare with and leave the first
+``grace_epochs`` alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from typing import Literal
 
 import numpy as np
@@ -93,8 +93,8 @@ class _SyneTuneJudge(Judge):
         insort(seen, average)
         if len(seen) <= self._min_runs:
             return Action.CONTINUE
-        better = len(seen) - bisect_left(seen, average) - 1
-        return Action.STOP if better / len(seen) >= 0.5 else Action.CONTINUE
+        better = len(seen) - bisect_right(seen, average)
+        return Action.STOP if 2 * better > len(seen) else Action.CONTINUE
 
 
 def _averages(view: View, run: int) -> list[float]:
