@@ -563,7 +563,10 @@ def terminate(
     written = study.write(out)
     click.echo(termination_table(study.results, study.pool).to_text())
     if report is not None:
-        _write_report([study], report)
+        from nassim.reports.page import report_page
+
+        page = report_page(study.results, study.pool, study.timings)
+        report.write_text(page, encoding="utf-8")
         written.append(report)
     click.echo(f"Wrote {', '.join(map(str, written))}")
 
@@ -585,14 +588,18 @@ def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
 
     These are the files that 'nassim terminate' wrote; the two beside each are read too.
     """
+    import pyarrow as pa
+
+    from nassim.reports.page import report_page, save_figures
     from nassim.studies.results import read_study
 
     _check_place("--out", out)
     studies = [read_study(path) for path in results]
-    _write_report(studies, out)
+    rows = pa.concat_tables([study.results for study in studies])
+    pool = pa.concat_tables([study.pool for study in studies])
+    timings = pa.concat_tables([study.timings for study in studies])
+    out.write_text(report_page(rows, pool, timings), encoding="utf-8")
     written = [out]
     if figures is not None:
-        from nassim.reports import save_figures
-
-        written += save_figures(studies, figures)
+        written += save_figures(rows, pool, figures)
     click.echo(f"Wrote {', '.join(map(str, written))}")

@@ -262,8 +262,20 @@ def test_terminate_report_and_figures(nassim: Nassim, tiny_store: Path, tmp_path
     page.unlink()
     code, out, err = nassim("report", results, "--out", page, "--figures", figures)
     assert code == 0, err
-    assert page.exists()
+    assert "successive_halving" in page.read_text(encoding="utf-8")
     assert {path.suffix for path in figures.iterdir()} >= {".png", ".svg", ".pdf"}
+
+
+def test_report_of_several_files(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for file, method in zip(files, ("never", "median"), strict=True):
+        options = ("--orders", 2, "--pool", "all", "--methods", method, "--out", file)
+        assert nassim("terminate", "--store", tiny_store, *options).exit_code == 0
+    code, _, err = nassim("report", *files, "--out", tmp_path / "both.html")
+    assert code == 0, err
+    text = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert "never" in text
+    assert "median" in text
 
 
 def test_import_table(nassim: Nassim, tmp_path: Path) -> None:
