@@ -79,7 +79,8 @@ def front_figure(table: TerminationTable) -> Figure:
                 axes.plot([], [], **_marker(grey, filled=False))[0],
                 axes.plot([], [], color=QUIET, linewidth=1.1)[0],
             ]
-            names = ["on the front", "dominated", f"{100 * table.level:g}% interval of the mean"]
+            hollow = "dominated" if table.complete.all() else "dominated, or not on every dataset"
+            names = ["on the front", hollow, f"{100 * table.level:g}% interval of the mean"]
             figure.legend(handles, names, loc="outside lower center", ncols=3)
         cheapest = by_cost[0]
         place_labels(
@@ -191,7 +192,7 @@ def anytime_figure(table: AnytimeTable) -> Figure:
         layout.set_height_ratios([3.0] + [2.0] * rows)
         for axes in grid[:columns]:
             axes.remove()
-        panels = [(figure.add_subplot(layout[0, :]), n if several else 0)]
+        panels = [(figure.add_subplot(layout[0, :]), n)]
         panels += [(axes, t) for t, axes in enumerate(grid[columns:][:n])] if several else []
         for axes in grid[columns + n :]:
             axes.remove()
@@ -204,8 +205,8 @@ def anytime_figure(table: AnytimeTable) -> Figure:
             log_percent_axis(axes, 100 * table.costs[0], 100 * table.costs[-1], x, sparse=at > 0)
             regret_axis(axes, 1.05 * top, y if first_column else "")
             axes.tick_params(labelleft=first_column, labelbottom=lowest)
-            everything = at == 0 and several
-            title = f"all {n} datasets" if everything else table.targets[t]
+            everything = t == n and several
+            title = f"all {n} datasets" if everything else table.targets[min(t, n - 1)]
             axes.set_title(title, weight="bold" if everything else "normal")
             for m, name in enumerate(table.methods):
                 _anytime_line(axes, table, m, t, look[name])
@@ -262,7 +263,7 @@ def curves_figure(table: CurvesTable) -> Figure:
         )
         axes.set_title(
             f"{table.method} on {table.target}, order {table.order_seed}: regret "
-            f"{table.regret:.2f} {table.settings.unit} at {100 * table.cost:.3g}% of the cost"
+            f"{table.regret:.3g} {table.settings.unit} at {100 * table.cost:.3g}% of the cost"
         )
         kept = int(table.kept.sum())
         handles = [

@@ -9,7 +9,7 @@ settings (store, pool, accounting, ...) do not belong in one table and are told 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,9 +33,11 @@ from nassim.reports.text import (
     aligned,
     cost_percent,
     decimals,
+    digits_of,
     duration,
     p_value,
     plural,
+    ratio,
     share_percent,
     shorten,
     times,
@@ -173,6 +175,11 @@ class TerminationTable:
             answer: FloatArray = 1 / self.cost.mean
         return answer
 
+    def amount(self, regret: float) -> str:
+        """A regret in as many decimals as the table needs."""
+        digits = digits_of(self.settings.unit, float(np.nanmax([*self.regret.mean, 0.0])))
+        return decimals(regret, digits)
+
     @property
     def seeds_text(self) -> str:
         """``20 orders x 3 model seeds``."""
@@ -189,8 +196,9 @@ class TerminationTable:
     def definitions(self) -> list[tuple[str, str]]:
         """What each word of the table means, as (word, meaning)."""
         s, unit = self.settings, self.settings.unit
-        scale = "100 x " if unit == "pp" else ""
-        in_unit = "in percentage points (pp)" if unit == "pp" else f"in units of {unit}"
+        regret = f"distance of the pick to the best of the pool, in units of {unit}"
+        if unit == "pp":
+            regret = "100 x (best of the pool - pick), in percentage points (pp)"
         n = len(self.targets)
         per_cent = f"{100 * self.level:g}%"
         most = "best" if s.quality == "max" else "last"
@@ -199,7 +207,7 @@ class TerminationTable:
         definitions = [
             (
                 "regret",
-                f"{scale}(best of the pool - pick), {in_unit}, on {split}; the value of a run is "
+                f"{regret}, on {split}; the value of a run is "
                 f"its {most} one, of a candidate the mean over its training seeds",
             ),
             (
@@ -316,10 +324,10 @@ class TerminationTable:
                 [
                     self.marks(m),
                     "",
-                    decimals(self.regret.mean[m]),
-                    _bracket(decimals, self.regret.low[m], self.regret.high[m]),
-                    decimals(self.random_regret.mean[m]),
-                    decimals(self.test_regret.mean[m]),
+                    self.amount(self.regret.mean[m]),
+                    _bracket(self.amount, self.regret.low[m], self.regret.high[m]),
+                    self.amount(self.random_regret.mean[m]),
+                    self.amount(self.test_regret.mean[m]),
                     cost_percent(self.cost.mean[m]),
                     _bracket(cost_percent, self.cost.low[m], self.cost.high[m]),
                     decimals(self.trainings.mean[m], 1),
@@ -331,7 +339,7 @@ class TerminationTable:
         trainings = float(np.mean(self.oracle_cost * self.candidates))
         rows.append(
             [
-                *("", "oracle", decimals(0.0), "", "", "", cost_percent(oracle), ""),
+                *("", "oracle", self.amount(0.0), "", "", "", cost_percent(oracle), ""),
                 *(decimals(trainings, 1), times(1 / oracle), share_percent(0.0)),
             ]
         )
@@ -342,13 +350,13 @@ class TerminationTable:
         rows = [["", f"regret {self.settings.unit} / cost %", *(names[t] for t in chosen)]]
         for m in range(len(self.methods)):
             cells = [
-                f"{decimals(self.regret.cells[m, t])}/{cost_percent(self.cost.cells[m, t]):<4}"
+                f"{self.amount(self.regret.cells[m, t])}/{cost_percent(self.cost.cells[m, t]):<4}"
                 if np.isfinite(self.regret.cells[m, t])
                 else NONE
                 for t in chosen
             ]
             rows.append([self.marks(m), "", *cells])
-        oracle = [f"{decimals(0.0)}/{cost_percent(self.oracle_cost[t]):<4}" for t in chosen]
+        oracle = [f"{self.amount(0.0)}/{cost_percent(self.oracle_cost[t]):<4}" for t in chosen]
         rows.append(["", "oracle", *oracle])
         rows.append(["", "training everything", *(duration(self.full_seconds[t]) for t in chosen)])
         return _with_names(rows, self.methods, 1, width)
@@ -376,6 +384,11 @@ class ComparisonTable:
     p: FloatArray
     p_holm: FloatArray
     level: float
+
+    def amount(self, difference: float) -> str:
+        """A difference in as many decimals as the table needs."""
+        largest = float(np.nanmax([*np.abs(self.regret.mean), 0.0]))
+        return decimals(difference, digits_of(self.unit, largest), signed=True)
 
     def definitions(self) -> list[tuple[str, str]]:
         """What each word of the table means, as (word, meaning)."""
@@ -408,12 +421,12 @@ class ComparisonTable:
             rows.append(
                 [
                     "",
-                    decimals(self.regret.mean[m], signed=True),
-                    _bracket(_signed, self.regret.low[m], self.regret.high[m]),
+                    self.amount(self.regret.mean[m]),
+                    _bracket(self.amount, self.regret.low[m], self.regret.high[m]),
                     *(f"{count[m]}" for count in (self.better, self.worse, self.tied)),
                     p_value(self.p[m]),
                     p_value(self.p_holm[m]),
-                    decimals(self.cost_ratio[m]),
+                    ratio(self.cost_ratio[m]),
                 ]
             )
         lines = [f"Against {self.baseline}", "", *_with_names(rows, self.methods, 0, width), ""]
@@ -810,8 +823,10 @@ class _Grid:
                     "in one table; tell them apart with split_settings()."
                 )
             values[name] = found[0]
-        if values.pop("study") != "termination":
-            raise InputError("These are no results of 'nassim terminate'.")
+        if (study := values.pop("study")) != "termination":
+            raise InputError(
+                f"These are results of study {study!r}; expected those of 'nassim terminate'."
+            )
         stores = dict.fromkeys(results.column("store").to_pylist())
         self.settings = Settings(store=" = ".join(stores), **values)
         self._results = results
@@ -1032,13 +1047,8 @@ def _with_names(
     return aligned(rows, left=column + 1)
 
 
-def _bracket(form: object, low: float, high: float) -> str:
-    assert callable(form)
+def _bracket(form: Callable[[float], str], low: float, high: float) -> str:
     return f"[{form(low)}, {form(high)}]" if math.isfinite(low) else ""
-
-
-def _signed(value: float) -> str:
-    return decimals(value, signed=True)
 
 
 def _same(one: object, other: object) -> bool:

@@ -10,9 +10,11 @@ __all__ = [
     "aligned",
     "cost_percent",
     "decimals",
+    "digits_of",
     "duration",
     "p_value",
     "plural",
+    "ratio",
     "share_percent",
     "shorten",
     "times",
@@ -41,15 +43,17 @@ def decimals(value: float, digits: int = 2, signed: bool = False) -> str:
 def cost_percent(share: float) -> str:
     """A share of the full cost in percent, without the sign.
 
-    >>> [cost_percent(share) for share in (1.0, 0.3344, 0.0575, 0.00523, 1.25)]
-    ['100', '33.4', '5.8', '0.52', '125']
+    >>> [cost_percent(share) for share in (1.0, 0.3344, 0.0575, 0.00523, 0.000123, 1.25)]
+    ['100', '33.4', '5.8', '0.52', '0.012', '125']
     """
     percent = 100 * share
     if not math.isfinite(percent):
         return NONE
     if percent >= 99.95:
         return f"{percent:.0f}"
-    return f"{percent:.1f}" if percent >= 0.995 else f"{percent:.2f}"
+    if percent >= 0.995:
+        return f"{percent:.1f}"
+    return f"{percent:.2f}" if percent >= 0.095 else f"{percent:.2g}"
 
 
 def share_percent(share: float) -> str:
@@ -70,6 +74,29 @@ def times(factor: float) -> str:
     if not math.isfinite(factor):
         return NONE
     return f"{factor:.1f}x" if factor < 9.95 else f"{factor:.0f}x"
+
+
+def ratio(value: float) -> str:
+    """
+    >>> ratio(36.667), ratio(0.333), ratio(0.0123)
+    ('36.7', '0.33', '0.012')
+    """
+    if not math.isfinite(value):
+        return NONE
+    if value >= 9.95:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
+
+
+def digits_of(unit: str, largest: float) -> int:
+    """Decimals to print regrets with: two for percentage points, else two digits of the largest.
+
+    >>> digits_of("pp", 0.004), digits_of("perplexity", 12.0), digits_of("mse", 0.0123)
+    (2, 2, 3)
+    """
+    if unit == "pp" or not 0 < largest < math.inf:
+        return 2
+    return min(6, max(2, 1 - math.floor(math.log10(largest))))
 
 
 def p_value(p: float) -> str:
