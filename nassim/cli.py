@@ -107,11 +107,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _COUNT = click.IntRange(min=1)
 
-_seed = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
-)
-
-
 _into = click.option(
     "--into", type=_FOLDER, required=True, help="Folder of the store; made if it is not there."
 )
@@ -251,7 +246,9 @@ def verify(store: str) -> None:
 
     Faults are listed, and the exit code is then 1.
     """
+    from nassim.reports.text import plural
     from nassim.store import find_store
+    from nassim.store.verify import notes
     from nassim.store.verify import verify as find_faults
 
     path = find_store(store)
@@ -259,7 +256,9 @@ def verify(store: str) -> None:
     for fault in faults:
         click.echo(fault)
     if faults:
-        raise NassimError(f"{len(faults)} faults in store {str(path)!r}.")
+        raise NassimError(f"{plural(len(faults), 'fault')} in store {str(path)!r}.")
+    for note in notes(path):
+        click.echo(f"Note: {note}")
     click.echo(f"Store {path.name} ({path}) is sound.")
 
 
@@ -491,7 +490,9 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
 @click.option("--recipe", help="The training recipe, where the store has several.")
 @click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
-@_seed
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
 @click.option(
     "--out",
     type=_FILE,
