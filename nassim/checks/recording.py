@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nassim.errors import LeakageError
+from nassim.errors import ContractError, LeakageError
 from nassim.optimizers.base import Optimizer, Search
 from nassim.records import Action, Architecture, Sources
 from nassim.terminators.base import Job, Judge, Rule, Session, Terminator, View
@@ -131,7 +131,12 @@ class _RecordedJudge(Judge):
 
     def decide(self, run: int, epoch: int) -> Action:
         action = self._judge.decide(run, epoch)
-        self._recorder.note(Action(action).name, (run,), epoch)
+        if not isinstance(action, Action):
+            raise ContractError(
+                f"{type(self._judge).__name__}.decide returned {action!r}; expected an Action "
+                "(CONTINUE, PAUSE or STOP)."
+            )
+        self._recorder.note(action.name, (run,), epoch)
         return action
 
     def promote(self) -> int | None:

@@ -149,6 +149,8 @@ def _floats(thing: object) -> FloatArray | None:
         return np.array([thing], np.float32)
     if isinstance(thing, (np.ndarray, np.floating)) and thing.dtype.kind == "f":
         return np.asarray(thing, np.float32)
+    if isinstance(thing, memoryview) and thing.format in ("f", "d"):
+        return np.asarray(thing, np.float32)
     if isinstance(thing, (list, tuple)) and thing and all(isinstance(v, float) for v in thing):
         return np.array(thing, np.float32)
     return None

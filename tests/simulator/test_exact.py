@@ -231,7 +231,7 @@ def naive_halving(case: Case, brackets: list[list[tuple[int, int]]]) -> Story:
                 story.trained.update(dict.fromkeys(survivors, 0))
             else:
                 before = rungs[number - 1][1]
-                ranked = sorted(survivors, key=lambda run: -case.value(run, before))  # noqa: B023
+                ranked = sorted(survivors, key=lambda run: -case.value(run, before))
                 survivors = [run for run in survivors if run in ranked[:count]]
             free_at = [now] * case.workers
             ended = []
