@@ -134,7 +134,7 @@ class _Books:
         durations = spent[runs, ends] - spent[runs, begins]
         times = clock.now + spread(durations, idle)
         self.busy_seconds += float(durations.cumsum()[-1])
-        self.epochs_charged += int(ends.sum() - begins.sum())
+        self.epochs_charged += int((ends - begins).sum())
         clock.announce(float(times.max()), (job, idle, times))
         return idle
 
@@ -231,12 +231,12 @@ class _State:
 
     def check_all(self, runs: IntArray, epoch: int) -> tuple[IntArray, IntArray]:
         """The same for many runs: two arrays (runs,)."""
-        chosen = itemgetter(*runs.tolist())
-        trained, paid = chosen(self._trained), chosen(self._paid)
-        if min(paid) < 0 or max(trained) >= epoch or max(paid) >= self.max_epochs:
+        paid = itemgetter(*runs.tolist())(self._paid)  # of a run that goes on: the epochs trained
+        if min(paid) < 0 or max(paid) >= epoch or epoch > self.max_epochs:
             for run in runs.tolist():
                 self.check(run, epoch)
-        return np.array(trained), np.minimum(epoch, self._replay.lengths_array[runs])
+        begins = np.fromiter(paid, np.intp, len(paid))
+        return begins, np.minimum(epoch, self._replay.lengths_array[runs])
 
     def record(self, job: Job, now: float, times: FloatArray | None) -> None:
         """Note that a job has been trained; ``times`` are the ends of its runs."""
@@ -245,12 +245,13 @@ class _State:
             return
         runs = np.asarray(job.runs)
         if self._search.listens:
-            first_to_last = np.argsort(times, kind="stable")
+            first_to_last = times.argsort(kind="stable")
         else:  # only a run that has ended tells anything
-            ended = np.flatnonzero(self._replay.lengths_array[runs] <= job.epoch)
-            first_to_last = ended[np.argsort(times[ended], kind="stable")]
+            (ended,) = (self._replay.lengths_array[runs] <= job.epoch).nonzero()
+            first_to_last = ended[times[ended].argsort(kind="stable")]
+            trained, paid, epoch = self._trained, self._paid, job.epoch
             for run in runs.tolist():
-                self._trained[run] = self._paid[run] = job.epoch
+                trained[run] = paid[run] = epoch
         for at in first_to_last.tolist():
             self._record_run(int(runs[at]), job.epoch, float(times[at]))
 
@@ -288,7 +289,7 @@ class _State:
             seconds=seconds,
             busy_seconds=busy_seconds,
             epochs_charged=epochs_charged,
-            epochs=np.array(self._trained),
+            epochs=np.fromiter(self._trained, np.intp, len(self._trained)),
             started=tuple(self._started),
             completed=tuple(self._completed),
             completion_seconds=np.array(self._completion_seconds),

@@ -84,11 +84,12 @@ class HalvingSession:
         while not self._waiting and self._position < len(self._rungs):
             (count, epoch), starts_bracket = self._rungs[self._position]
             if starts_bracket:
-                self._survivors = np.asarray(self._view.draw(count), dtype=np.intp)
+                runs: IntArray = np.asarray(self._view.draw(count), dtype=np.intp)
+                self._survivors = runs
             else:
                 self._survivors = self._best(count)
+                runs = self._alive()
             self._position += 1
-            runs = self._alive()
             if len(runs):
                 self._waiting = True
                 return Job(runs, epoch)
@@ -108,6 +109,6 @@ class HalvingSession:
         """The best of the rung that has just ended, in the order of their arrival."""
         (_, epoch), _ = self._rungs[self._position - 1]
         values = self._view.values(self._survivors, epoch)
-        ranked = np.argsort(-values, kind="stable")
+        ranked = (-values).argsort(kind="stable")
         kept: IntArray = self._survivors[np.sort(ranked[:count])]
         return kept
