@@ -218,7 +218,7 @@ def regret_axis(axes: Axes, high: float, label: str, which: Literal["x", "y"] = 
     set_scale("function", functions=(_signed_root, _signed_square))
     axes.set(**{f"{which}lim": (-((0.03 * math.sqrt(high)) ** 2), high), f"{which}label": label})
     ticks = [0.0]
-    for value in (step * 10.0**power for power in range(-6, 9) for step in (1, 2, 5)):
+    for value in (step * 10.0**power for power in range(-6, 9) for step in (1, 2, 3, 5)):
         near = 0.085 * math.sqrt(high)  # in the square root, what keeps two labels apart
         if value <= high and math.sqrt(value) - math.sqrt(ticks[-1]) >= near:
             ticks.append(value)

@@ -508,10 +508,7 @@ class TimingsTable:
 
 
 def split_settings(results: pa.Table) -> list[pa.Table]:
-    """The rows of each combination of settings, in the order in which they first appear.
-
-    >>> from nassim.reports.termination import split_settings
-    """
+    """The rows of each combination of settings, in the order in which they first appear."""
     names = _setting_columns(results)
     columns = [results.column(name).to_pylist() for name in names]
     rows: dict[tuple[object, ...], list[int]] = {}
@@ -667,7 +664,8 @@ def anytime_table(
     methods
         Some of the methods, in this order; all by default, from the dearest to the cheapest.
     least, points
-        The grid begins at this share of the full cost and has so many points.
+        The grid begins at this share of the full cost, or earlier if a search ended earlier, and
+        has so many points.
 
     Raises
     ------
@@ -683,8 +681,8 @@ def anytime_table(
     for name in methods:
         if name not in grid.methods:
             raise unknown_name("method of these results", name, grid.methods)
-    most = max(1.0, float(np.nanmax(grid.elapsed)))
-    costs = np.geomspace(least, most, points)
+    ended = grid.elapsed[grid.elapsed > 0]  # not NaN
+    costs = np.geomspace(min(least, *ended), max(1.0, *ended), points)
     shape = (len(methods), len(grid.targets) + 1)
     quartiles = np.full((3, *shape, points), np.nan)
     ends = np.full(shape, np.nan)
@@ -957,9 +955,12 @@ def _pool_of(pool: pa.Table, results: pa.Table, target: str) -> _Pool:
     numbers = pool.column("candidate").to_pylist()
     starts = [row for row, number in enumerate(numbers) if number == 0 and names[row] == target]
     for start in starts:
-        block = pool.slice(start, rows["candidates"][0])
-        if block.column("candidate").to_pylist() != list(range(rows["candidates"][0])):
+        length = next(
+            (k for k, number in enumerate(numbers[start:]) if number != k), len(numbers) - start
+        )
+        if length != rows["candidates"][0]:
             continue
+        block = pool.slice(start, length)
         architectures = block.column("architecture").to_pylist()
         quality = np.array(block.column("quality").to_pylist(), np.float64)
         regret = dict(zip(architectures, (scale * (quality.max() - quality)).tolist(), strict=True))
@@ -996,7 +997,7 @@ def _measure(values: FloatArray, level: float, seed: int) -> Measure:
     ]
     ends = np.array(intervals, np.float64).reshape(len(values), 2)
     return Measure(
-        cells=_nanmean(values.reshape(*values.shape[:2], -1), axis=-1),
+        cells=_nanmean(values.reshape(*values.shape[:2], math.prod(values.shape[2:])), axis=-1),
         errors=np.array(
             [[standard_error(_trimmed(cell)) for cell in row] for row in values]
         ).reshape(values.shape[:2]),
