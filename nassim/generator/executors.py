@@ -1,0 +1,279 @@
+"""Train what a plan names and a store lacks: on this machine's cores, on its GPU, or on Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nassim.datasets import ImageData, load_dataset
+from nassim.errors import DuplicateKeyError, InputError, MissingDependencyError, NassimError
+from nassim.generator.claims import Claims
+from nassim.generator.plan import Plan, Wanted, read_plan, wanted_runs
+from nassim.records import ACCURACY, Run, RunKey
+from nassim.store import Store
+
+__all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
+
+APPEND_SECONDS = 2.0  # short runs are gathered this long, so that they share a shard
+RUNS_PER_GPU = 8  # small networks side by side on one card
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a call of ``generate`` did."""
+
+    store: Path
+    wanted: int
+    present: int  # of them, in the store before
+    trained: int
+    failed: int  # of the trained ones, with a status other than ok
+    elsewhere: int  # left to another generator, which has them in hand
+    interrupted: bool  # by Ctrl-C; what was finished is in the store
+
+    def __str__(self) -> str:
+        text = f"{self.trained} runs trained into {self.store}"
+        if self.failed:
+            text += f" ({self.failed} of them failed and were recorded so)"
+        text += f", {self.present} of {self.wanted} were there already"
+        if self.elsewhere:
+            text += f", {self.elsewhere} are in another generator's hands"
+        if self.interrupted:
+            text += "; interrupted: run the same command to go on"
+        return text + "."
+
+
+def generate_from_file(
+    path: str | Path,
+    *,
+    workers: int = 0,
+    device: str = "auto",
+    ray: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Summary:
+    """Train what the plan at ``path`` names and its store lacks (``nassim generate``).
+
+    ``workers`` is the number of processes (0: one a core, or ``RUNS_PER_GPU`` on a GPU),
+    ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:1``, ``ray`` the address of a Ray
+    cluster; ``seed`` is added to each seed of the plan, to train all of it once more.
+
+    Raises
+    ------
+    InputError
+        if the plan, the device or the number of workers is not what was expected.
+    DataUnavailableError
+        if a dataset can not be reached; nothing was trained.
+    """
+    if seed < 0:
+        raise InputError(f"The seed is {seed}; expected 0 or more.")
+    plan = read_plan(path)
+    grids = [replace(g, seeds=tuple(seed + s for s in g.seeds)) for g in plan.grids]
+    plan = replace(plan, grids=tuple(grids))
+    return generate(plan, workers=workers, device=device, ray=ray, progress=progress)
+
+
+def missing_runs(plan: Plan, store: Store) -> list[Wanted]:
+    """The wanted runs whose keys the store lacks. A failed run is in the store, so not missing."""
+    present = set(store.index().keys())
+    return [wanted for wanted in wanted_runs(plan) if wanted.key not in present]
+
+
+def generate(
+    plan: Plan,
+    *,
+    workers: int = 0,
+    device: str = "auto",
+    ray: str | None = None,
+    progress: bool = True,
+) -> Summary:
+    """Train the missing runs of a plan; a killed or interrupted call is resumed by another.
+
+    A run is reported (by the progress bar) only after it is durably in the store. Several calls
+    may fill one store at a time. Arguments and errors as in ``generate_from_file``.
+    """
+    device = _device(device)
+    if workers < 0:
+        raise InputError(f"The number of workers is {workers}; expected 1 or more (0: automatic).")
+    if workers == 0:
+        workers = (os.cpu_count() or 1) if device == "cpu" else RUNS_PER_GPU
+    wanted = wanted_runs(plan)
+    datasets = {name: _dataset(name).record for name in {run.dataset: 0 for run in wanted}}
+    recipes = {run.recipe.id: run.recipe.settings for run in wanted}
+    store = Store.open_or_create(plan.store, ACCURACY)
+    store.append([], datasets=list(datasets.values()), recipes=recipes)
+    queue = _Queue(wanted, store)
+    execute = _on_this_machine if ray is None else _on_ray(ray)
+    failed, interrupted = 0, False
+    unsaved: list[Run] = []
+    saved_at = time.monotonic()
+    with tqdm(total=len(queue.missing), unit="run", disable=not progress) as bar:
+
+        def save() -> None:
+            nonlocal saved_at, failed
+            added = queue.append(unsaved)
+            failed += sum(run.status != "ok" for run in added)
+            bar.update(len(unsaved))  # only now: what is reported is in the store
+            unsaved.clear()
+            saved_at = time.monotonic()
+
+        try:
+            for run in execute(queue.take(), workers, device):
+                unsaved.append(run)
+                if time.monotonic() - saved_at >= APPEND_SECONDS:
+                    save()
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            if unsaved:
+                save()
+            queue.claims.close()
+    store.compact()
+    present = len(wanted) - len(queue.missing)
+    left = len(missing_runs(plan, store))
+    elsewhere = 0 if interrupted else left
+    return Summary(plan.store, len(wanted), present, queue.trained, failed, elsewhere, interrupted)
+
+
+class _Queue:
+    """Wanted runs that the store lacks, handed out one by one, and the way back into the store."""
+
+    def __init__(self, wanted: Iterable[Wanted], store: Store) -> None:
+        self.store = store
+        self.claims = Claims(store.path)
+        self.present = set(store.index().keys())
+        self.missing = [run for run in wanted if run.key not in self.present]
+        self.trained = 0
+
+    def take(self) -> Iterator[Wanted]:
+        """Runs that no other generator has in hand; those that one has are tried again last."""
+        held: list[Wanted] = []
+        for turn in (self.missing, held):
+            for run in tuple(turn):
+                if not self.claims.claim(run.key):
+                    held.append(run)
+                elif self._in_store(run.key):
+                    self.claims.release(run.key)
+                else:
+                    yield run
+
+    def append(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Add runs to the store and return them, less those that it has gained meanwhile."""
+        try:
+            self.store.append(runs)
+        except DuplicateKeyError:  # a claim that did not hold, as on some network file systems
+            present = set(Store.open(self.store.path).index().keys())
+            runs = [run for run in runs if run.key not in present]
+            self.store.append(runs)
+        self.trained += len(runs)
+        self.present.update(run.key for run in runs)
+        for run in runs:
+            self.claims.release(run.key)
+        return runs
+
+    def _in_store(self, key: RunKey) -> bool:
+        """Whether a run is in the store by now; reads its keys only if others added any."""
+        store = Store.open(self.store.path)
+        if store.n_runs != len(self.present):
+            self.present = set(store.index().keys())
+        return key in self.present
+
+
+def _on_this_machine(runs: Iterator[Wanted], workers: int, device: str) -> Iterator[Run]:
+    """One run at a time here, or several in processes of their own."""
+    if workers == 1:
+        import torch
+
+        threads = torch.get_num_threads()
+        try:
+            for wanted in runs:
+                yield _train(wanted, device)
+        finally:
+            torch.set_num_threads(threads)
+        return
+
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    parallel = Parallel(workers, "loky", return_as="generator_unordered", batch_size=1)
+    try:
+        yield from parallel(delayed(_train_in_worker)(wanted, device) for wanted in runs)
+    except TerminatedWorkerError as error:
+        raise NassimError(
+            "A worker process was killed, perhaps for want of memory; what was finished is in the "
+            "store. Run the same command with fewer workers to go on."
+        ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        raise
+
+
+def _on_ray(address: str) -> Callable[[Iterator[Wanted], int, str], Iterator[Run]]:
+    """Runs as tasks of a Ray cluster: a core each, or a share of a GPU."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Ray is not installed and --ray needs it; run `pip install nassim[ray]`."
+        ) from error
+
+    def execute(runs: Iterator[Wanted], workers: int, device: str) -> Iterator[Run]:
+        ray.init(address=address)
+        share = {"num_cpus": 1} if device == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
+        task = ray.remote(**share)(_train_in_worker)
+        pending = [task.remote(wanted, device) for wanted in islice(runs, workers)]
+        while pending:
+            finished, pending = ray.wait(pending)
+            pending += [task.remote(wanted, device) for wanted in islice(runs, len(finished))]
+            yield from ray.get(finished)
+
+    return execute
+
+
+def _train_in_worker(wanted: Wanted, device: str) -> Run:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    return _train(wanted, device)
+
+
+def _train(wanted: Wanted, device: str) -> Run:
+    import torch
+
+    from nassim.generator.train import train
+
+    if device == "cpu":
+        torch.set_num_threads(1)
+    data = _dataset(wanted.dataset)
+    return train(wanted.architecture, data, wanted.recipe, wanted.seed, device)
+
+
+@cache
+def _dataset(name: str) -> ImageData:
+    """Each process loads a dataset once."""
+    return load_dataset(name)
+
+
+def _device(name: str) -> str:
+    """A device that is there; ``auto`` prefers a GPU."""
+    if name == "cpu":
+        return name
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or not (number.isdigit() or not number):
+        raise InputError(f"Device {name!r} is not known; expected auto, cpu, cuda or cuda:0.")
+    if int(number or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"Device {name!r} is not there; this machine has {torch.cuda.device_count()} CUDA "
+            "devices. Expected auto or cpu."
+        )
+    return name

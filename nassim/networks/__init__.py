@@ -1,0 +1,72 @@
+"""From an architecture to a PyTorch module. A space's networks are one file and one line."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from nassim.errors import InputError, unknown_name
+from nassim.loading import load
+from nassim.networks.count import count_multiply_adds, count_parameters
+from nassim.networks.initialise import initialise
+from nassim.records import Architecture
+
+__all__ = [
+    "NETWORKS",
+    "build_network",
+    "count_multiply_adds",
+    "count_parameters",
+]
+
+NETWORKS: dict[str, str] = {
+    "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
+    "nasnet": "nassim.networks.nasnet:NASNetNetwork",
+}
+
+
+def build_network(
+    architecture: Architecture,
+    *,
+    channels: int,
+    cells: int,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """The network of an architecture: images (n, channels, height, width) to scores (n, classes).
+
+    ``channels`` is the width of the first stage, ``cells`` the number of normal cells a stage,
+    ``input_shape`` is (height, width, channels) as in a dataset's record. Weights are drawn from
+    ``generator`` (seed 0 where none is given), never from torch's global one.
+
+    >>> from nassim.spaces import get_space
+    >>> conv = get_space("nasbench201").architecture((3, 0, 0, 0, 0, 0))
+    >>> network = build_network(conv, channels=4, cells=1, classes=10, input_shape=(8, 8, 1))
+    >>> network(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
+
+    Raises
+    ------
+    UnknownNameError
+        if the architecture's space has no networks.
+    InputError
+        if a number is below 1.
+    """
+    if architecture.space not in NETWORKS:
+        raise unknown_name("space with networks", architecture.space, NETWORKS)
+    numbers = {"channels": channels, "cells": cells, "classes": classes}
+    numbers |= dict(zip(("height", "width", "image channels"), input_shape, strict=True))
+    for name, value in numbers.items():
+        if value < 1:
+            raise InputError(f"A network cannot have {name} {value}; expected 1 or more.")
+    cls = load(NETWORKS[architecture.space])
+    network = cast(
+        nn.Module,
+        cls(architecture, channels=channels, cells=cells, classes=classes, inputs=input_shape[2]),
+    )
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+    initialise(network, generator)
+    return network

@@ -1,0 +1,198 @@
+"""Networks of the NASNet cell space (Zoph et al. 2018): stem, normal, reduction, normal cells.
+
+Differences from the paper, all for speed on small images: one reduction (two stages) instead of
+two, a separable convolution is applied once instead of twice, no auxiliary head and no drop-path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nassim.records import Architecture
+from nassim.spaces.nasnet import OPERATIONS, Block, blocks
+
+__all__ = ["NASNetNetwork"]
+
+
+class NASNetNetwork(nn.Module):
+    """Images (n, inputs, height, width) to scores (n, classes)."""
+
+    def __init__(
+        self, architecture: Architecture, *, channels: int, cells: int, classes: int, inputs: int
+    ) -> None:
+        super().__init__()
+        normal, reduction = (blocks(architecture.decisions, cell) for cell in range(2))
+        self.stem = nn.Sequential(_conv(inputs, channels, 3), nn.BatchNorm2d(channels))
+        plan = [(normal, 1)] * cells + [(reduction, 2)] + [(normal, 1)] * cells
+        self.cells = nn.ModuleList()
+        width = channels
+        before_last, last = channels, channels  # channels of the two previous outputs
+        halved = False  # whether the output before the last is twice as large as the last
+        for cell, stride in plan:
+            width *= stride
+            made = Cell(cell, before_last, last, width, stride, halve_first=halved)
+            self.cells.append(made)
+            before_last, last = last, made.channels
+            halved = stride == 2
+        self.head = nn.Linear(last, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before_last = last = self.stem(x)
+        for cell in self.cells:
+            before_last, last = last, cell(before_last, last)
+        scores: Tensor = self.head(F.relu(last).mean(dim=(2, 3)))
+        return scores
+
+
+class Cell(nn.Module):
+    """Five blocks; the outputs that no block uses are concatenated."""
+
+    def __init__(
+        self,
+        cell: Sequence[Block],
+        first_inputs: int,
+        second_inputs: int,
+        width: int,
+        stride: int,
+        halve_first: bool,
+    ) -> None:
+        super().__init__()
+        align = FactorizedReduction if halve_first else ReLUConv
+        self.first = align(first_inputs, width)
+        self.second = ReLUConv(second_inputs, width)
+        self.operations = nn.ModuleList()
+        self.sources: list[tuple[int, int]] = []
+        for in1, op1, in2, op2 in cell:
+            self.sources.append((in1, in2))
+            for source, operation in ((in1, op1), (in2, op2)):
+                # only the cell's inputs are large; blocks are already reduced
+                self.operations.append(_operation(operation, width, stride if source < 2 else 1))
+        used = {source for pair in self.sources for source in pair}
+        self.loose = [k + 2 for k in range(len(cell)) if k + 2 not in used]
+        self.channels = width * len(self.loose)
+
+    def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
+        states = [self.first(F.relu(before_last)), self.second(F.relu(last))]
+        active: list[Tensor | None] = [None] * (len(self.sources) + 2)  # ReLU of states, if needed
+
+        def apply(operation: nn.Module, source: int) -> Tensor:
+            if not operation.needs_relu:
+                output: Tensor = operation(states[source])
+                return output
+            rectified = active[source]
+            if rectified is None:
+                rectified = active[source] = F.relu(states[source])
+            output = operation(rectified)
+            return output  # noqa: RET504  # typed
+
+        for k, (in1, in2) in enumerate(self.sources):
+            a = apply(self.operations[2 * k], in1)
+            states.append(a + apply(self.operations[2 * k + 1], in2))
+        ends = [states[k] for k in self.loose]
+        return ends[0] if len(ends) == 1 else torch.cat(ends, dim=1)
+
+
+def _operation(operation: int, width: int, stride: int) -> nn.Module:
+    name = OPERATIONS[operation]
+    if name == "sep3":
+        return SeparableConv(width, 3, stride)
+    if name == "sep5":
+        return SeparableConv(width, 5, stride)
+    if name == "avg3":
+        return AveragePool(stride)
+    if name == "max3":
+        return MaxPool(stride)
+    return FactorizedReduction(width, width) if stride == 2 else Identity()
+
+
+class ReLUConv(nn.Module):
+    """1x1 convolution and batch norm of an input that went through a ReLU already."""
+
+    needs_relu = True
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.conv = _conv(inputs, width, 1)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class FactorizedReduction(nn.Module):
+    """Halves the image by two 1x1 convolutions, the second on the pixels between the first's."""
+
+    needs_relu = True
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.even = _conv(inputs, width // 2, 1, stride=2)
+        self.odd = _conv(inputs, width - width // 2, 1, stride=2)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # odd sizes: the last row is zeros
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return y
+
+
+class SeparableConv(nn.Module):
+    """Depthwise and pointwise convolution, then batch norm, of a rectified input."""
+
+    needs_relu = True
+
+    def __init__(self, width: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = _conv(width, width, kernel, stride, groups=width)
+        self.pointwise = _conv(width, width, 1)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(self.pointwise(self.depthwise(x)))
+        return y
+
+
+class AveragePool(nn.Module):
+    """3x3 average; zeros around the image are not counted."""
+
+    needs_relu = False
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+
+
+class MaxPool(nn.Module):
+    """3x3 maximum."""
+
+    needs_relu = False
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 3, self.stride, padding=1)
+
+
+class Identity(nn.Module):
+    """The input itself."""
+
+    needs_relu = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+    )
