@@ -152,7 +152,12 @@ class Store:
                 f"{str(folder)!r} cannot be made a store: {error.strerror}."
             ) from error
         with locked(folder):
-            others = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
+            others = sorted(
+                entry.name
+                for entry in folder.iterdir()
+                # the plan that it is made from, and its datasheet, may lie beside it
+                if entry.name[0] != "." and entry.suffix not in (".toml", ".md")
+            )
             if MANIFEST_FILE in others:
                 raise StoreError(
                     f"A store is already in {str(folder)!r}; open it, or name another folder."
