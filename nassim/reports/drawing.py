@@ -195,12 +195,15 @@ def to_svg(figure: Figure) -> str:
 def log_percent_axis(
     axes: Axes, low: float, high: float, label: str, *, sparse: bool = False
 ) -> None:
-    """A logarithmic x axis in percent; ticks at 1, 2 and 5 of each decade, if there is room."""
+    """A logarithmic x axis in percent, with as many round ticks as there is room for."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    steps = (1,) if sparse or math.log10(high / low) > 3.5 else (1, 2, 5)
+    decades = math.log10(high / low)
+    steps: tuple[int, ...] = (1, 2, 5) if decades > 1 else (1, 2, 3, 4, 5, 7)
+    if sparse or decades > 3.5:
+        steps = (1,)
     ticks = [step * 10.0**power for power in range(-6, 5) for step in steps]
     axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if low <= t <= high]))
     axes.xaxis.set_minor_locator(NullLocator())
