@@ -18,26 +18,31 @@ from numpy.typing import NDArray
 Rungs = Sequence[tuple[int, int]]  # (runs, until epoch)
 
 
-def halving(
+def hyperband(
     curves: FloatArray,
     best: FloatArray,
     cumulative: FloatArray,
     order: NDArray[np.intp],
-    rungs: Rungs,
-) -> tuple[int, FloatArray, FloatArray]:
-    """Epochs charged and the incumbent's trace of a synchronous halving, numpy only."""
-    alive, trained, charged, now = order, 0, 0, 0.0
-    for k, (count, epoch) in enumerate(rungs):
-        if k:
-            ranked = np.argsort(-curves[alive, trained - 1], kind="stable")
-            alive = alive[np.sort(ranked[:count])]
-        else:
-            alive = alive[:count]
-        before = cumulative[alive, trained]
-        ends = now + np.cumsum(cumulative[alive, epoch] - before)
-        charged += len(alive) * (epoch - trained)
-        now, trained = ends[-1], epoch
-    return charged, ends, np.maximum.accumulate(best[alive])
+    brackets: Sequence[Rungs],
+) -> int:
+    """Epochs charged by synchronous halving, bracket after bracket, numpy only.
+
+    The incumbent's trace (when, and how good) is made too, as a replay that is worth its name must.
+    """
+    now, charged, left = 0.0, 0, order
+    trace = []
+    for rungs in brackets:
+        alive, trained = left[: rungs[0][0]], 0
+        left = left[rungs[0][0] :]
+        for count, epoch in rungs:
+            if trained:
+                ranked = (-curves[alive, trained - 1]).argsort(kind="stable")
+                alive = alive[np.sort(ranked[:count])]
+            ends = now + (cumulative[alive, epoch] - cumulative[alive, trained]).cumsum()
+            charged += len(alive) * (epoch - trained)
+            now, trained = ends[-1], epoch
+        trace.append((ends, np.maximum.accumulate(best[alive])))
+    return charged
 
 
 def asha(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FloatArray = NDArray[np.float64]
 

@@ -6,43 +6,51 @@ says of a finished child (``ru_maxrss``) includes the parent that forked it.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
-import resource
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Measured = dict[str, Any]
+Work = Callable[[], Any]
 
 
 def memory(field: str) -> float:
     """``VmRSS`` (now) or ``VmHWM`` (the most so far) of this process, in MB."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) / 1e3
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1e3
+    except OSError:  # no Linux: the best there is
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def milliseconds(work: Work) -> float:
+    """Processor time."""
+    start = time.process_time_ns()
+    work()
+    return (time.process_time_ns() - start) / 1e6
+
+
+def growth(work: Work) -> tuple[float, float]:
+    """Milliseconds of a first time, and by how many MB it let memory grow at the most."""
+    import gc
+
+    gc.collect()
+    before = memory("VmRSS")
+    try:
+        with open("/proc/self/clear_refs", "w") as peak:
+            peak.write("5")  # VmHWM starts again from now
     except OSError:
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # no Linux: the best there is
+    first = milliseconds(work)
+    return first, memory("VmHWM") - before
 
 
-def restart_peak() -> None:
-    """Let ``VmHWM`` start again from now, where the kernel can."""
-    gc.collect()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """The answer and its milliseconds."""
-    start = time.perf_counter()
-    answer = work()
-    return answer, 1e3 * (time.perf_counter() - start)
+def middle(numbers: Sequence[float]) -> float:
+    return sorted(numbers)[len(numbers) // 2]
 
 
 def halving_runs(count: str) -> Measured:
@@ -72,12 +80,9 @@ def store_opened(path: str) -> Measured:
     """Opening a store, in a process that has imported the package."""
     from nassim.store import Store
 
-    before = memory("VmRSS")
-    restart_peak()
-    store, first = timed(lambda: Store.open(path))
-    grown = memory("VmHWM") - before
-    again = [timed(lambda: Store.open(path))[1] for _ in range(9)]
-    return {"runs": store.n_runs, "ms": median([first, *again]), "first_ms": first, "MB": grown}
+    first, grown = growth(lambda: Store.open(path))
+    again = [milliseconds(lambda: Store.open(path)) for _ in range(9)]
+    return {"ms": middle(again), "first_ms": first, "MB": grown}
 
 
 def store_curves(path: str) -> Measured:
@@ -85,13 +90,11 @@ def store_curves(path: str) -> Measured:
     from nassim.store import Store
 
     store = Store.open(path)
-    before = memory("VmRSS")
-    restart_peak()
-    curves, first = timed(lambda: store.curves("valid_accuracy"))
-    grown, array = memory("VmHWM") - before, curves.nbytes / 1e6
-    del curves
-    again = [timed(lambda: store.curves("valid_accuracy"))[1] for _ in range(6)]
-    return {"ms": median([first, *again]), "first_ms": first, "MB": grown, "array_MB": array}
+    kept = []
+    first, grown = growth(lambda: kept.append(store.curves("valid_accuracy")))
+    array = kept.pop().nbytes / 1e6
+    again = [milliseconds(lambda: store.curves("valid_accuracy")) for _ in range(7)]
+    return {"ms": middle(again), "first_ms": first, "MB": grown, "array_MB": array}
 
 
 def store_curve(path: str) -> Measured:
@@ -100,13 +103,9 @@ def store_curve(path: str) -> Measured:
 
     store = Store.open(path)
     keys = store.index().keys()[:: max(1, store.n_runs // 50)]
-    del store
-    times = [
-        timed(lambda key=key: Store.open(path).curve("valid_accuracy", key))[1] for key in keys
-    ]
-    store = Store.open(path)
-    opened = [timed(lambda key=key: store.curve("valid_accuracy", key))[1] for key in keys]
-    return {"ms": median(opened), "with_opening_ms": median(times)}
+    store = Store.open(path)  # which has read no index
+    times = [milliseconds(lambda key=key: store.curve("valid_accuracy", key)) for key in keys]  # type: ignore[misc]
+    return {"ms": middle(times), "first_ms": times[0]}
 
 
 def syne_tune_curves() -> Measured:
@@ -114,13 +113,10 @@ def syne_tune_curves() -> Measured:
     from with_syne_tune import large_arrays, large_blackbox
 
     arrays = large_arrays()
-    before = memory("VmRSS")
-    restart_peak()
-    table, first = timed(lambda: large_blackbox(*arrays))
-    grown = memory("VmHWM") - before
-    del table
-    again = [timed(lambda: large_blackbox(*arrays))[1] for _ in range(4)]
-    return {"ms": median([first, *again]), "first_ms": first, "MB": grown}
+    kept = []
+    first, grown = growth(lambda: kept.append(large_blackbox(*arrays)))
+    again = [milliseconds(lambda: large_blackbox(*arrays)) for _ in range(5)]
+    return {"ms": middle(again), "first_ms": first, "MB": grown}
 
 
 def imports(statement: str) -> Measured:

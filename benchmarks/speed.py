@@ -1,24 +1,20 @@
 """How fast is nassim? Side by side with other packages, in one run: ``python benchmarks/speed.py``.
 
-Ours and theirs run alternately on the same table, and a ratio is the median over the rounds. It
-prints numbers and asserts nothing: a busy machine is no error. See README.md beside this file.
+It prints numbers and asserts nothing. See README.md beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +22,16 @@ from typing import Any
 import bare
 import numpy as np
 from curves import CANDIDATES, EPOCHS, ETA, MILESTONES, make_curves, make_order, write_large_store
+from measuring import (
+    PACKAGES,
+    Row,
+    against,
+    alternate,
+    alternate_processes,
+    installed,
+    middle,
+    not_installed,
+)
 from ours import asha, halving, hyperband, optimizer, table_source
 
 from nassim.simulator import Replay, simulate
@@ -35,366 +41,208 @@ from nassim.terminators.base import Terminator
 from nassim.terminators.hyperband import hyperband_brackets
 from nassim.terminators.successive_halving import halving_rungs
 
-HERE = Path(__file__).parent
 ORDER_SEED = 1
-PACKAGES = {"optuna": "optuna", "syne-tune": "syne_tune", "mfhpo-simulator": "benchmark_simulator"}
-INSTALLED = {name: importlib.util.find_spec(module) for name, module in PACKAGES.items()}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. ``ratio`` says how many times better ours is."""
-
-    question: str
-    ours: str
-    theirs: str
-    ratio: float | None = None
-    goal: str = ""
-    reached: bool | None = None
-
-
-def ratio_row(
-    question: str, ours: str, theirs: str, ratio: float, at_least: float | None = None
-) -> Row:
-    if at_least is None:
-        return Row(question, ours, theirs, ratio)
-    return Row(question, ours, theirs, ratio, f"{at_least:g} times", ratio >= at_least)
-
-
-def missing(question: str, package: str) -> Row:
-    return Row(question, "", f"{package}: not installed")
-
-
-# --- measuring --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of each job, one entry a round."""
-
-    rounds: dict[str, list[float]]
-
-    def ms(self, name: str, digits: int = 2) -> str:
-        return f"{1e3 * median(self.rounds[name]):.{digits}f} ms"
-
-    def ratio(self, ours: str, theirs: str) -> float:
-        """How many times faster ours is: the median of the rounds' ratios."""
-        pairs = zip(self.rounds[ours], self.rounds[theirs], strict=True)
-        return median(slow / fast for fast, slow in pairs)
-
-
-def alternate(rounds: int, jobs: dict[str, Callable[[], object]]) -> Times:
-    """Run all jobs once in each round; a short job several times, for at least 20 ms."""
-    repeats = {}
-    for name, job in jobs.items():
-        job()
-        seconds = _seconds(job)
-        repeats[name] = max(1, min(100, round(0.02 / seconds)))
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            times[name].append(median(_seconds(job) for _ in range(repeats[name])))
-    return Times(times)
-
-
-def _seconds(job: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
-
-
-def processes(rounds: int, jobs: dict[str, list[str]]) -> tuple[Times, dict[str, list[Any]]]:
-    """Run each job of jobs.py in a fresh process in each round: wall seconds, and its answers."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    answers: dict[str, list[Any]] = {name: [] for name in jobs}
-    environment = os.environ | {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
-    for round_number in range(-1, rounds):  # one round more, for the disk's cache
-        for name, arguments in jobs.items():
-            start = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, str(HERE / "jobs.py"), *arguments],
-                env=environment,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-            if round_number >= 0:
-                times[name].append(time.perf_counter() - start)
-                answers[name].append(json.loads(done.stdout.splitlines()[-1]))
-    return Times(times), answers
-
-
-# --- searches ---------------------------------------------------------------------------------
+ORDER = make_order(ORDER_SEED)
+CURVES = make_curves()
+CUMULATIVE = np.hstack([np.zeros((CANDIDATES, 1)), CURVES.seconds.cumsum(axis=1)])
+VALUES = CURVES.accuracies.tolist()
 
 
 def search(replay: Replay, terminator: Terminator, workers: int = 1) -> Episode:
+    """The general loop: an optimizer, a terminator, a clock."""
     rng = np.random.default_rng(ORDER_SEED)
     return simulate(replay, optimizer, terminator, rng, workers=workers)
 
 
-def halving_and_hyperband(rounds: int) -> Iterator[Row]:
-    """One run through the general loop, and one of many orders inside a study."""
-    curves, order = make_curves(), make_order(ORDER_SEED)
+def halving_section(rounds: int, _: Path) -> Iterator[Row]:
+    """Successive halving: one run through the general loop, and one of many in a study."""
+    rungs = [halving_rungs(CANDIDATES, EPOCHS, ETA, 1)]
+    yield from _synchronous("halving", halving, rungs, rounds)
+
+
+def hyperband_section(rounds: int, _: Path) -> Iterator[Row]:
+    """Hyperband, likewise; every package gets as many candidates as ours asks for."""
+    yield from _synchronous("Hyperband", hyperband, hyperband_brackets(EPOCHS, ETA), rounds)
+
+
+def _synchronous(
+    name: str, terminator: Terminator, brackets: list[bare.Rungs], rounds: int
+) -> Iterator[Row]:
     table = table_source()
     replay = Replay(table)
-    values = curves.accuracies.tolist()
-    cumulative = np.hstack([np.zeros((CANDIDATES, 1)), curves.seconds.cumsum(axis=1)])
-    best = curves.accuracies.max(axis=1)
-    brackets = {
-        "halving": [halving_rungs(CANDIDATES, EPOCHS, ETA, 1)],
-        "Hyperband": hyperband_brackets(EPOCHS, ETA),
+    mine = search(replay, terminator)
+    order = ORDER[: len(mine.started)]
+    best = CURVES.accuracies.max(axis=1)
+    jobs: dict[str, Callable[[], Any]] = {
+        "one": lambda: search(Replay(table), terminator),
+        "study": lambda: search(replay, terminator),
+        "numpy": lambda: bare.hyperband(
+            CURVES.accuracies, best, CUMULATIVE, np.array(order), brackets
+        ),
     }
-    for name, terminator in {"halving": halving, "Hyperband": hyperband}.items():
-        mine = search(replay, terminator)
-        asked = order[: len(mine.started)]  # as many candidates as Hyperband asks for
+    if installed("optuna"):
+        import with_optuna
 
-        def numpy_only(name: str = name) -> int:
-            left, charged = np.array(order), 0
-            for rungs in brackets[name]:
-                spent, _, _ = bare.halving(curves.accuracies, best, cumulative, left, rungs)
-                left, charged = left[rungs[0][0] :], charged + spent
-            return charged
+        jobs["optuna"] = lambda: with_optuna.search(
+            VALUES,
+            order,
+            MILESTONES,
+            with_optuna.halving_pruner(ETA)
+            if name == "halving"
+            else with_optuna.hyperband_pruner(EPOCHS, ETA),
+        )
+    if installed("syne-tune"):
+        import with_syne_tune
 
-        jobs: dict[str, Callable[[], object]] = {
-            "one": lambda terminator=terminator: search(Replay(table), terminator),
-            "study": lambda terminator=terminator: search(replay, terminator),
-            "numpy": numpy_only,
-        }
-        if INSTALLED["optuna"]:
-            import with_optuna
-
-            def optuna_run(name: str = name, asked: list[int] = asked) -> list[int]:
-                pruner = (
-                    with_optuna.halving_pruner(ETA)
-                    if name == "halving"
-                    else with_optuna.hyperband_pruner(EPOCHS, ETA)
-                )
-                return with_optuna.search(values, asked, MILESTONES, pruner)
-
-            jobs["optuna"] = optuna_run
-        if INSTALLED["syne-tune"]:
-            import with_syne_tune
-
-            box = with_syne_tune.blackbox(curves, range(1, EPOCHS + 1))
-            n_brackets = len(brackets[name])
-            jobs["syne"] = lambda box=box, asked=asked, n_brackets=n_brackets: with_syne_tune.asha(
-                box, asked, EPOCHS, brackets=n_brackets, eta=ETA
-            )
-        times = alternate(rounds, jobs)
-        one = f"{times.ms('one')}, {mine.epochs_charged} epochs"
-        study = f"{times.ms('study')}, {mine.epochs_charged} epochs"
-        numbers = f"numpy {times.ms('numpy')}, {numpy_only()} epochs"
-        yield ratio_row(f"{name}: in a study, bare", study, numbers, times.ratio("study", "numpy"))
-        if INSTALLED["optuna"]:
-            charged = sum(jobs["optuna"]())  # type: ignore[arg-type, call-overload]
-            theirs = f"Optuna {times.ms('optuna')}, {charged} epochs"
-            yield ratio_row(f"{name}: one run", one, theirs, times.ratio("one", "optuna"), 20)
-            yield ratio_row(
-                f"{name}: in a study", study, theirs, times.ratio("study", "optuna"), 100
-            )
-            if name == "halving":
-                rule, n_full = bare.top_rule(ETA), len(order)
-                exact, _ = bare.exact_asha(curves, order, MILESTONES, rule, workers=1)
-                same = exact == jobs["optuna"]()
-                yield Row(
-                    "halving: Optuna keeps what its rule says",
-                    f"exact: {sum(exact)} epochs",
-                    f"Optuna {charged} epochs, {'the same' if same else 'OTHER'} {n_full} fates",
-                )
-        else:
-            yield missing(f"{name}: one run", "optuna")
-        if INSTALLED["syne-tune"]:
-            trained, _ = jobs["syne"]()  # type: ignore[misc]
-            theirs = f"Syne Tune {times.ms('syne', 0)}, {sum(trained)} epochs"
-            yield ratio_row(f"{name}: one run", one, theirs, times.ratio("one", "syne"))
-            yield ratio_row(f"{name}: in a study", study, theirs, times.ratio("study", "syne"))
-        else:
-            yield missing(f"{name}: one run", "syne-tune")
+        box = with_syne_tune.blackbox(CURVES, range(1, EPOCHS + 1))
+        jobs["syne"] = lambda: with_syne_tune.asha(
+            box, order, EPOCHS, brackets=len(brackets), eta=ETA
+        )
+    times = alternate(rounds, jobs)
+    one = f"{times.ms('one')}, {mine.epochs_charged} epochs"
+    study = f"{times.ms('study')}, {mine.epochs_charged} epochs"
+    numbers = f"numpy {times.ms('numpy')}, {jobs['numpy']()} epochs"
+    yield against(f"{name}: in a study", study, numbers, times.ratio("study", "numpy"))
+    if installed("optuna"):
+        fates = jobs["optuna"]()
+        theirs = f"Optuna {times.ms('optuna')}, {sum(fates)} epochs"
+        yield against(f"{name}: one run", one, theirs, times.ratio("one", "optuna"), 20)
+        yield against(f"{name}: in a study", study, theirs, times.ratio("study", "optuna"), 100)
+        if name == "halving":
+            rule = bare.top_rule(ETA)
+            exact, _ = bare.exact_asha(CURVES, order, MILESTONES, rule, workers=1)
+            yield Row(f"{name}: Optuna and its rule", theirs=_differences(fates, exact))
+    else:
+        yield not_installed(f"{name}: one run", "optuna")
+    if installed("syne-tune"):
+        fates, _ = jobs["syne"]()
+        theirs = f"Syne Tune {times.ms('syne', 0)}, {sum(fates)} epochs"
+        yield against(f"{name}: one run", one, theirs, times.ratio("one", "syne"))
+        yield against(f"{name}: in a study", study, theirs, times.ratio("study", "syne"))
+    else:
+        yield not_installed(f"{name}: one run", "syne-tune")
 
 
-def asha_with_workers(rounds: int, workers: int = 4) -> Iterator[Row]:
+def asha_section(rounds: int, _: Path) -> Iterator[Row]:
     """ASHA (stopping) on four simulated workers, and whether its decisions are the exact ones."""
-    curves, order = make_curves(), make_order(ORDER_SEED)
-    table = table_source()
+    workers, epochs = 4, [*MILESTONES, EPOCHS]
+    table, cumulative = table_source(), CUMULATIVE.tolist()
     replay = Replay(table)
-    values = curves.accuracies.tolist()
-    array = np.hstack([np.zeros((CANDIDATES, 1)), curves.seconds.cumsum(axis=1)])
-    cumulative, epochs = array.tolist(), [*MILESTONES, EPOCHS]
     jobs: dict[str, Callable[[], Any]] = {
         "one": lambda: search(Replay(table), asha, workers),
         "study": lambda: search(replay, asha, workers),
-        "heap": lambda: bare.asha(values, cumulative, order, epochs, ETA, workers),
+        "heap": lambda: bare.asha(VALUES, cumulative, ORDER, epochs, ETA, workers),
     }
-    if INSTALLED["mfhpo-simulator"]:
+    if installed("mfhpo-simulator"):
         import with_mfhpo
 
         jobs["mfhpo"] = lambda: with_mfhpo.asha(
-            values, cumulative, order, epochs, workers=workers, eta=ETA
+            VALUES, cumulative, ORDER, epochs, workers=workers, eta=ETA
         )
-    if INSTALLED["syne-tune"]:
+    if installed("syne-tune"):
         import with_syne_tune
 
-        every = with_syne_tune.blackbox(curves, range(1, EPOCHS + 1))
-        rungs = with_syne_tune.blackbox(curves, epochs)
-        jobs["syne"] = lambda: with_syne_tune.asha(every, order, EPOCHS, workers=workers, eta=ETA)
-        jobs["syne, rungs"] = lambda: with_syne_tune.asha(
-            rungs, order, EPOCHS, workers=workers, eta=ETA
+        every = with_syne_tune.blackbox(CURVES, range(1, EPOCHS + 1))
+        rungs = with_syne_tune.blackbox(CURVES, epochs)
+        jobs["each epoch"] = lambda: with_syne_tune.asha(
+            every, ORDER, EPOCHS, workers=workers, eta=ETA
+        )
+        jobs["rungs only"] = lambda: with_syne_tune.asha(
+            rungs, ORDER, EPOCHS, workers=workers, eta=ETA
         )
     times = alternate(rounds, jobs)
     mine = jobs["one"]()
-    exact, exact_end = bare.exact_asha(curves, order, MILESTONES, bare.quantile_rule(ETA), workers)
-    same = mine.epochs.tolist() == exact and bool(np.isclose(mine.seconds, exact_end))
-    question = f"ASHA, {workers} workers"
     one = f"{times.ms('one')}, {mine.epochs_charged} epochs"
     study = f"{times.ms('study')}, {mine.epochs_charged} epochs"
+    rule = bare.quantile_rule(ETA)
+    exact, end = bare.exact_asha(CURVES, ORDER, MILESTONES, rule, workers)
     yield Row(
-        f"{question}: decisions",
-        f"{_differences(mine.epochs.tolist(), exact)}, ends {mine.seconds / exact_end - 1:+.1%}",
-        f"exact events: {sum(exact)} epochs, {exact_end:.0f} s",
+        "ASHA, 4 workers: decisions",
+        f"{_differences(mine.epochs.tolist(), exact)}, ends {mine.seconds / end - 1:+.1%}",
+        f"exact events: {sum(exact)} epochs, {end:.0f} s",
         goal="the same",
-        reached=same,
+        reached=mine.epochs.tolist() == exact and bool(np.isclose(mine.seconds, end)),
     )
     heap = f"bare heap {times.ms('heap')}, {jobs['heap']()} epochs"
-    yield ratio_row(f"{question}: in a study, bare", study, heap, times.ratio("study", "heap"))
-    if INSTALLED["mfhpo-simulator"]:
-        trained = jobs["mfhpo"]()
-        theirs = f"mfhpo-simulator {times.ms('mfhpo')}, {sum(trained)} epochs"
-        yield ratio_row(f"{question}: one run", one, theirs, times.ratio("one", "mfhpo"), 5)
-        yield ratio_row(f"{question}: in a study", study, theirs, times.ratio("study", "mfhpo"))
-        yield Row(f"{question}: mfhpo-simulator's decisions", "", _differences(trained, exact))
+    yield against("ASHA, 4 workers: in a study", study, heap, times.ratio("study", "heap"))
+    if installed("mfhpo-simulator"):
+        fates = jobs["mfhpo"]()
+        theirs = f"mfhpo-simulator {times.ms('mfhpo')}, {sum(fates)} epochs"
+        yield against("ASHA, 4 workers: one run", one, theirs, times.ratio("one", "mfhpo"), 5)
+        yield against("ASHA, 4 workers: in a study", study, theirs, times.ratio("study", "mfhpo"))
+        yield Row("ASHA, 4 workers: mfhpo-simulator's decisions", theirs=_differences(fates, exact))
     else:
-        yield missing(question, "mfhpo-simulator")
-    if not INSTALLED["syne-tune"]:
-        yield missing(question, "syne-tune")
+        yield not_installed("ASHA, 4 workers: one run", "mfhpo-simulator")
+    if not installed("syne-tune"):
+        yield not_installed("ASHA, 4 workers: one run", "syne-tune")
         return
     rule = bare.rank_rule(ETA)
-    exact, exact_end = bare.exact_asha(curves, order, MILESTONES, rule, workers)
-    for name, how, goal in (("syne", "each epoch", 190), ("syne, rungs", "rungs only", None)):
-        trained, end = jobs[name]()
-        fates = [max((e for e in epochs if e <= run), default=0) for run in trained]
-        theirs = f"Syne Tune, {how}: {times.ms(name, 0)}, {sum(trained)} epochs"
-        yield ratio_row(f"{question}: one run", one, theirs, times.ratio("one", name), goal)
-        yield ratio_row(f"{question}: in a study", study, theirs, times.ratio("study", name))
-        late = f"ends {end / exact_end - 1:+.0%}"
+    exact, end = bare.exact_asha(CURVES, ORDER, MILESTONES, rule, workers)
+    for reports, goal in (("each epoch", 190), ("rungs only", None)):
+        trained, their_end = jobs[reports]()
+        theirs = f"Syne Tune, {reports}: {times.ms(reports, 0)}, {sum(trained)} epochs"
+        ratio = times.ratio("one", reports)
+        yield against("ASHA, 4 workers: one run", one, theirs, ratio, goal)
+        ratio = times.ratio("study", reports)
+        yield against("ASHA, 4 workers: in a study", study, theirs, ratio)
+        # It notices late that a run is to stop: what counts is the last rung that it decided at.
+        fates = [max((epoch for epoch in epochs if epoch <= last), default=0) for last in trained]
         yield Row(
-            f"{question}: Syne Tune's decisions", "", f"{how}: {_differences(fates, exact)}, {late}"
+            "ASHA, 4 workers: Syne Tune's decisions",
+            theirs=f"{reports}: {_differences(fates, exact)}, ends {their_end / end - 1:+.0%}",
         )
 
 
-def _differences(trained: list[int], exact: list[int]) -> str:
-    count = sum(a != b for a, b in zip(trained, exact, strict=True))
-    return f"{count} of {len(exact)} fates differ"
+def _differences(fates: list[int], exact: list[int]) -> str:
+    count = sum(a != b for a, b in zip(fates, exact, strict=True))
+    return f"{count} of {len(exact)} candidates trained otherwise"
 
 
-# --- processes --------------------------------------------------------------------------------
-
-
-def whole_processes(rounds: int) -> Iterator[Row]:
+def process_section(rounds: int, _: Path) -> Iterator[Row]:
     """A process that makes 500 halving runs, and one that makes a single one with Optuna."""
     jobs = {"ours": ["halving_runs", "500"]}
-    if INSTALLED["optuna"]:
+    if installed("optuna"):
         jobs["optuna"] = ["optuna_halving_run"]
-    times, answers = processes(rounds, jobs)
-    ours = f"500 runs {times.ms('ours', 0)}, {_peak(answers['ours']):.0f} MB"
-    if INSTALLED["optuna"]:
-        theirs = f"Optuna, 1 run {times.ms('optuna', 0)}, {_peak(answers['optuna']):.0f} MB"
-        yield ratio_row("process: time", ours, theirs, times.ratio("ours", "optuna"), 1)
+    times, answers = alternate_processes(rounds, jobs)
+    peak = middle(answers["ours"], "peak_MB")
+    ours = f"500 runs: {times.ms('ours', 0)} (wall {middle(answers['ours'], 'wall_ms'):.0f})"
+    if installed("optuna"):
+        theirs = answers["optuna"]
+        wall, megabytes = middle(theirs, "wall_ms"), middle(theirs, "peak_MB")
+        text = f"Optuna, 1 run: {times.ms('optuna', 0)} (wall {wall:.0f}), {megabytes:.0f} MB"
+        yield against("process: time", ours, text, times.ratio("ours", "optuna"), 1)
     else:
-        yield missing("process: time", "optuna")
-    peak = _peak(answers["ours"])
-    yield Row("process: peak memory", f"{peak:.0f} MB", "", None, "60 MB", peak <= 60)
+        yield not_installed("process: time", "optuna")
+    yield Row("process: peak memory", f"{peak:.0f} MB", goal="60 MB", reached=peak <= 60)
 
 
-def _peak(answers: list[Any]) -> float:
-    return median(answer["peak_MB"] for answer in answers)
-
-
-def importing(rounds: int) -> Iterator[Row]:
-    """What ``import nassim`` costs, and what it and the replay load."""
+def import_section(rounds: int, _: Path) -> Iterator[Row]:
+    """What ``import nassim`` and its parts cost, and which heavy packages they load."""
     statements = {
-        "reference": "import numpy, pyarrow.parquet",
-        "package": "import nassim",
-        "replay": "import ours",
-        "store": "from nassim.store import Store",
-        "study": "import nassim.studies.termination",
+        "nassim": "import nassim",
+        "the simulator": "import ours",
+        "the store": "import nassim.store",
+        "a study": "import nassim.studies.termination",
     }
-    times, answers = processes(
-        rounds, {name: ["imports", text] for name, text in statements.items()}
-    )
-    theirs = f"`{statements['reference']}` {times.ms('reference', 0)}"
-    for name in ("package", "replay", "store", "study"):
-        ratio = 1 / times.ratio("reference", name)
-        what = "replay (simulator, three terminators)" if name == "replay" else statements[name]
-        heavy = answers[name][0]["heavy"]
-        loads = f"loads {', '.join(heavy)}" if heavy else "loads nothing heavy"
+    reference = "import numpy, pyarrow.parquet"
+    jobs = {name: ["imports", statement] for name, statement in statements.items()}
+    times, answers = alternate_processes(rounds, jobs | {"theirs": ["imports", reference]})
+    theirs = f"{reference}: {times.ms('theirs', 0)}, {middle(answers['theirs'], 'peak_MB'):.0f} MB"
+    for name in statements:
+        ratio = times.ratio(name, "theirs")
+        heavy = ", ".join(answers[name][0]["heavy"])
         yield Row(
-            f"import: {what}",
-            f"{times.ms(name, 0)}, {_peak(answers[name]):.0f} MB, {loads}",
-            f"{theirs}, {_peak(answers['reference']):.0f} MB",
+            f"import: {name}",
+            f"{times.ms(name, 0)}, {middle(answers[name], 'peak_MB'):.0f} MB"
+            + (f", loads {heavy}" if heavy else ""),
+            theirs,
             ratio,
-            "1/1.5 times",
+            "1/1.5 times, nothing heavy",
             ratio >= 1 / 1.5 and not heavy,
         )
 
 
-# --- store ------------------------------------------------------------------------------------
-
-
-def large_store(rounds: int, path: Path) -> Iterator[Row]:
-    """A store of the size of NAS-Bench-201: 46,875 runs x 200 epochs."""
-    jobs = {
-        "opened": ["store_opened", str(path)],
-        "curves": ["store_curves", str(path)],
-        "curve": ["store_curve", str(path)],
-    }
-    if INSTALLED["syne-tune"]:
-        jobs["syne"] = ["syne_tune_curves"]
-    _, answers = processes(rounds, jobs)
-
-    def middle(job: str, field: str) -> float:
-        return median(answer[field] for answer in answers[job])
-
-    size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-    yield Row("store: on disk", f"{size:.1f} MB", "", None, "18.8 MB", size <= 18.85)
-    ms, mb = middle("opened", "ms"), middle("opened", "MB")
-    first = f"first {middle('opened', 'first_ms'):.1f}"
-    yield Row(
-        "store: open",
-        f"{ms:.2f} ms ({first}), {mb:.1f} MB",
-        "",
-        None,
-        "5 ms, 5 MB",
-        ms <= 5 and mb <= 5,
-    )
-    ms, mb = middle("curves", "ms"), middle("curves", "MB")
-    array = middle("curves", "array_MB")
-    ours = f"{ms:.0f} ms (first {middle('curves', 'first_ms'):.0f}), {mb:.0f} MB for {array:.1f} MB"
-    theirs, ratio = "", None
-    if INSTALLED["syne-tune"]:
-        theirs = (
-            f"Syne Tune, from memory {middle('syne', 'ms'):.0f} ms, {middle('syne', 'MB'):.0f} MB"
-        )
-        ratio = middle("syne", "ms") / ms
-    yield Row(
-        "store: all curves in one array",
-        ours,
-        theirs,
-        ratio,
-        "120 ms, 2.5 arrays",
-        ms <= 120 and mb <= 2.5 * array,
-    )
-    ms = middle("curve", "ms")
-    yield Row(
-        "store: one curve alone",
-        f"{ms:.2f} ms (with opening {middle('curve', 'with_opening_ms'):.2f})",
-        "",
-        None,
-        "3 ms",
-        ms <= 3,
-    )
-
-
-def look_ups(rounds: int, path: Path) -> Iterator[Row]:
+def lookup_section(rounds: int, path: Path) -> Iterator[Row]:
     """One value of an architecture after an epoch: look-ups a second."""
     import pandas as pd
 
@@ -402,99 +250,124 @@ def look_ups(rounds: int, path: Path) -> Iterator[Row]:
     values, rng = lookup.values, np.random.default_rng(0)
     rows, epochs = rng.integers(len(values), size=20_000), rng.integers(1, 201, size=20_000)
     names = lookup.architectures[rows].tolist()
-    pairs = list(zip(names, epochs.tolist(), strict=True))
     row_of = {name: row for row, name in enumerate(lookup.architectures.tolist())}
     frame = pd.DataFrame(values, index=lookup.architectures, columns=range(1, 201))
+    pairs = list(zip(names, epochs.tolist(), strict=True))
+    parts = cycle([pairs[start : start + 1000] for start in range(0, len(pairs), 1000)])
 
     def single() -> None:
-        for name, epoch in pairs:
+        for name, epoch in next(parts):
             lookup(name, epoch)
 
-    def frame_at() -> None:
-        for name, epoch in pairs[:500]:
+    def pandas_at() -> None:
+        for name, epoch in next(parts):
             frame.at[name, epoch]
-
-    def numpy_by_name() -> object:
-        return values[[row_of[name] for name in names], epochs - 1]
 
     jobs: dict[str, Callable[[], object]] = {
         "single": single,
+        "pandas": pandas_at,
         "many": lambda: lookup.many(names, epochs),
+        "numpy, names": lambda: values[[row_of[name] for name in names], epochs - 1],
         "at": lambda: lookup.at(rows, epochs),
         "numpy": lambda: values[rows, epochs - 1],
-        "numpy, names": numpy_by_name,
-        "pandas": frame_at,
     }
-    counts = dict.fromkeys(jobs, len(pairs)) | {"pandas": 500}
-    if INSTALLED["syne-tune"]:
+    counts = dict.fromkeys(jobs, len(pairs)) | {"single": 1000, "pandas": 1000}
+    if installed("syne-tune"):
         import with_syne_tune
 
         table, objectives = with_syne_tune.large_arrays()
         box = with_syne_tune.large_blackbox(table, objectives)
         configurations = table.iloc[rows[:50]].to_dict("records")
+        counts["syne"] = len(configurations)
 
         def syne_tune() -> None:
             for configuration in configurations:
                 box.objective_function(configuration, fidelity={"epoch": 3}, seed=0)
 
-        jobs["syne"], counts["syne"] = syne_tune, len(configurations)
+        jobs["syne"] = syne_tune
     times = alternate(rounds, jobs)
     speed = {name: counts[name] / median(times.rounds[name]) for name in jobs}
     text = {name: f"{number:,.0f} a second" for name, number in speed.items()}
-    for name, theirs in (("pandas", "pandas .at"), ("syne", "Syne Tune")):
-        if name in jobs:
-            yield Row(
-                "look-up by name, single",
-                text["single"],
-                f"{theirs} {text[name]}",
-                speed["single"] / speed[name],
-                "1,500,000 a second",
-                speed["single"] >= 1.5e6,
-            )
-        else:
-            yield missing("look-up by name, single", "syne-tune")
-    yield Row(
-        "look-up by name, batched",
-        text["many"],
-        f"numpy and a dict {text['numpy, names']}",
-        speed["many"] / speed["numpy, names"],
-        "5,000,000 a second",
-        speed["many"] >= 5e6,
-    )
-    yield ratio_row(
-        "look-up by index, batched",
-        text["at"],
-        f"numpy {text['numpy']}",
-        times.ratio("at", "numpy"),
-        0.5,
-    )
 
+    def row(question: str, ours: str, theirs: str, title: str, goal: float | None) -> Row:
+        return Row(
+            f"look-up by name, {question}",
+            text[ours],
+            f"{title} {text[theirs]}",
+            speed[ours] / speed[theirs],
+            f"{goal:,.0f} a second" if goal else "",
+            speed[ours] >= goal if goal else None,
+        )
 
-# --- the table --------------------------------------------------------------------------------
-
-SECTIONS = ("searches", "asha", "processes", "import", "lookups", "store")
-
-
-def run(section: str, rounds: int, path: Path) -> Iterator[Row]:
-    if section == "searches":
-        yield from halving_and_hyperband(rounds)
-    elif section == "asha":
-        yield from asha_with_workers(rounds)
-    elif section == "processes":
-        yield from whole_processes(rounds)
-    elif section == "import":
-        yield from importing(rounds)
-    elif section == "lookups":
-        yield from look_ups(rounds, path)
+    yield row("single", "single", "pandas", "pandas .at", 1.5e6)
+    if installed("syne-tune"):
+        yield row("single", "single", "syne", "Syne Tune", None)
     else:
-        yield from large_store(rounds, path)
+        yield not_installed("look-up by name, single", "syne-tune")
+    yield row("batched", "many", "numpy, names", "numpy and a dict", 5e6)
+    ratio = times.ratio("at", "numpy")
+    yield against("look-up by index, batched", text["at"], f"numpy {text['numpy']}", ratio, 0.5)
+
+
+def store_section(rounds: int, path: Path) -> Iterator[Row]:
+    """A store of the size of NAS-Bench-201: 46,875 runs x 200 epochs."""
+    jobs = {job: [job, str(path)] for job in ("store_opened", "store_curves", "store_curve")}
+    if installed("syne-tune"):
+        jobs["syne_tune_curves"] = ["syne_tune_curves"]
+    _, answers = alternate_processes(rounds, jobs)
+    found = {(job, field): middle(answers[job], field) for job in jobs for field in answers[job][0]}
+    size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+    yield Row("store: on disk", f"{size:.1f} MB", goal="18.8 MB", reached=size <= 18.85)
+    ms, mb = found["store_opened", "first_ms"], found["store_opened", "MB"]
+    yield Row(
+        "store: open",
+        f"first {ms:.2f} ms, {mb:.1f} MB; again {found['store_opened', 'ms']:.2f} ms",
+        goal="5 ms, 5 MB",
+        reached=ms <= 5 and mb <= 5,
+    )
+    ms, mb = found["store_curves", "ms"], found["store_curves", "MB"]
+    array = found["store_curves", "array_MB"]
+    theirs, ratio = "syne-tune: not installed", None
+    if installed("syne-tune"):
+        their_ms, their_mb = found["syne_tune_curves", "ms"], found["syne_tune_curves", "MB"]
+        theirs, ratio = (
+            f"Syne Tune, from memory {their_ms:.0f} ms, {their_mb:.0f} MB",
+            their_ms / ms,
+        )
+    yield Row(
+        "store: all curves in one array",
+        f"{ms:.0f} ms (first {found['store_curves', 'first_ms']:.0f}), {mb / array:.2f} arrays",
+        theirs,
+        ratio,
+        "120 ms, 2.5 arrays",
+        ms <= 120 and mb <= 2.5 * array,
+    )
+    ms = found["store_curve", "ms"]
+    yield Row(
+        "store: one curve alone",
+        f"{ms:.2f} ms (first {found['store_curve', 'first_ms']:.1f})",
+        goal="3 ms",
+        reached=ms <= 3,
+    )
+
+
+SECTIONS: dict[str, Callable[[int, Path], Iterator[Row]]] = {
+    "halving": halving_section,
+    "hyperband": hyperband_section,
+    "asha": asha_section,
+    "process": process_section,
+    "import": import_section,
+    "lookup": lookup_section,
+    "store": store_section,
+}
 
 
 def machine() -> str:
-    versions = [
-        f"{name} {version(name)}" if INSTALLED[name] else f"{name}: not installed"
+    """What the numbers depend on."""
+    versions = (
+        f"{name} {version(name)}" if installed(name) else f"{name} not installed"
         for name in PACKAGES
-    ]
+    )
     return (
         f"Python {platform.python_version()}, numpy {np.__version__}, {', '.join(versions)}; "
         f"{os.cpu_count()} cores"
@@ -505,44 +378,50 @@ def load() -> str:
     return ", ".join(f"{number:.1f}" for number in os.getloadavg())
 
 
-def print_row(row: Row) -> None:
-    ratio = "" if row.ratio is None else f"{row.ratio:.3g}x"
+def line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def as_line(row: Row) -> str:
+    ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
     reached = "" if row.reached is None else ("yes" if row.reached else "NO")
-    cells = (row.question, row.ours, row.theirs, ratio, row.goal, reached)
-    print("| " + " | ".join(cells) + " |", flush=True)
+    return line(row.question, row.ours, row.theirs, ratio, row.goal, reached)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        description="How fast is nassim, side by side with other packages in one run?"
+    )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds (default 7)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds (default: 7)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
     parser.add_argument(
         "--store", type=Path, metavar="FOLDER", help="keep the large store there for the next time"
     )
     options = parser.parse_args()
     sections = options.sections or list(SECTIONS)
     if unknown := set(sections) - set(SECTIONS):
-        parser.error(f"unknown section {min(unknown)!r}; known: {', '.join(SECTIONS)}")
+        parser.error(f"there is no section {min(unknown)!r}; known: {', '.join(SECTIONS)}")
     rows: list[Row] = []
     before = load()
-    print(f"{machine()}; load average before: {before}\n")
-    print_row(Row("question", "ours", "theirs", None, "goal"))
-    print("|---|---|---|---|---|---|")
+    print(f"{machine()}; load average {before}\n")
+    print(line("question", "ours", "theirs", "ratio", "goal", "reached"))
+    print(line(*["---"] * 6), flush=True)
     with contextlib.ExitStack() as stack:
         path = options.store
         if path is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "large"
-        if {"lookups", "store"} & set(sections) and not path.exists():
+        if {"lookup", "store"} & set(sections) and not path.exists():
             write_large_store(path)
         for section in sections:
-            for row in run(section, options.rounds, path):
+            for row in SECTIONS[section](options.rounds, path):
                 rows.append(row)
-                print_row(row)
-    print(f"\nload average after: {load()}")
+                print(as_line(row), flush=True)
+    print(f"\nload average at the end {load()}")
     if options.json:
         report = {"machine": machine(), "load_before": before, "load_after": load()}
-        options.json.write_text(json.dumps(report | {"rows": [asdict(r) for r in rows]}, indent=1))
+        rows_as_json = [asdict(row) for row in rows]
+        options.json.write_text(json.dumps(report | {"rows": rows_as_json}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
