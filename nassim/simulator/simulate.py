@@ -73,6 +73,8 @@ def simulate(
     ------
     InputError
         if ``workers`` or ``budget`` is below 1, or the accounting is unknown.
+    ContractError
+        if a method proposes or trains what makes no sense, as a run that is being trained already.
     LeakageError
         if a method asks for what was not paid for.
     """
@@ -149,6 +151,7 @@ class _State:
         self._left = n if budget is None else min(n, budget)
         self._trained = [0] * n
         self._paid = [-1] * n  # the last epoch that may be asked for; -1 until drawn
+        self._training: set[int] = set()
         self._started: list[int] = []
         self._completed: list[int] = []
         self._completion_seconds: list[float] = []
@@ -171,13 +174,23 @@ class _State:
         return self._completed
 
     def draw(self, count: int) -> list[int]:
-        drawn = self._search.ask(min(count, self._left))
+        count = min(count, self._left)
+        drawn = self._search.ask(count)
+        if len(drawn) > count:
+            raise ContractError(
+                f"The optimizer proposed {len(drawn)} candidates; expected {count} at the most."
+            )
         self._left -= len(drawn)
         self._started += drawn
+        paid = self._paid
         for run in drawn:
-            if self._paid[run] >= 0:
+            if not 0 <= run < len(paid):
+                raise ContractError(
+                    f"The optimizer proposed candidate {run}; expected 0 to {len(paid) - 1}."
+                )
+            if paid[run] >= 0:
                 raise ContractError(f"The optimizer proposed candidate {run} twice.")
-            self._paid[run] = 0
+            paid[run] = 0
         return drawn
 
     def epochs(self, run: int) -> int:
@@ -221,29 +234,44 @@ class _State:
         """The epochs (from, to) that a job trains a run for, if it is a legal job."""
         if self._paid[run] < 0:
             raise ContractError(f"The terminator trains candidate {run}, which was not drawn.")
+        if run in self._training:
+            raise ContractError(
+                f"The terminator trains candidate {run}, which is being trained already; a job "
+                "may name a run once, and not before its last job is done."
+            )
         trained = self._trained[run]
         if not trained < epoch <= self.max_epochs or self._paid[run] == self.max_epochs:
             raise ContractError(
                 f"The terminator trains candidate {run} from epoch {trained} to {epoch}; expected "
                 f"a later epoch, up to {self.max_epochs}, of a run that has not ended."
             )
+        self._training.add(run)
         return trained, min(epoch, self._replay.lengths[run])
 
     def check_all(self, runs: IntArray, epoch: int) -> tuple[IntArray, IntArray]:
         """The same for many runs: two arrays (runs,)."""
-        paid = itemgetter(*runs.tolist())(self._paid)  # of a run that goes on: the epochs trained
-        if min(paid) < 0 or max(paid) >= epoch or epoch > self.max_epochs:
-            for run in runs.tolist():
+        numbers, training = runs.tolist(), self._training
+        if not numbers:
+            raise ContractError("The terminator handed out a job without runs; expected None.")
+        paid = itemgetter(*numbers)(self._paid)  # of a run that goes on: the epochs trained
+        once = set(numbers)
+        legal = min(paid) >= 0 and max(paid) < epoch <= self.max_epochs
+        if not legal or len(once) < len(numbers) or not training.isdisjoint(once):
+            for run in numbers:
                 self.check(run, epoch)
+        training |= once
         begins = np.fromiter(paid, np.intp, len(paid))
         return begins, np.minimum(epoch, self._replay.lengths_array[runs])
 
     def record(self, job: Job, now: float, times: FloatArray | None) -> None:
         """Note that a job has been trained; ``times`` are the ends of its runs."""
         if times is None:
-            self._record_run(int(job.runs[0]), job.epoch, now)
+            run = int(job.runs[0])
+            self._training.discard(run)
+            self._record_run(run, job.epoch, now)
             return
         runs = np.asarray(job.runs)
+        self._training.difference_update(runs.tolist())
         if self._search.listens:
             first_to_last = times.argsort(kind="stable")
         else:  # only a run that has ended tells anything

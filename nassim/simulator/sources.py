@@ -187,7 +187,8 @@ class Replay:
         self.cumulative = _entries(self.cumulative_array)
         self.lengths_array = table.lengths[runs]
         self.lengths = self.lengths_array.tolist()
-        self.completes_array = ~table.failed[runs] & (self.lengths_array > 0)
+        # a run that ended well, but of which nothing was measured, is no result either
+        self.completes_array = ~table.failed[runs] & np.isfinite(self.values_array[:, -1])
         self.completes = self.completes_array.tolist()
         self.qualities_array = table.qualities[runs]
         self.qualities = self.qualities_array.tolist()

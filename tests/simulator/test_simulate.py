@@ -78,6 +78,12 @@ def test_a_budget_bounds_the_candidates_that_are_started() -> None:
     assert len(search(replay, SuccessiveHalving(eta=2), budget=3).started) == 3
 
 
+def test_a_run_of_which_nothing_was_measured_is_no_result() -> None:
+    nan = np.nan
+    episode = search(replay_of([[nan, nan], [0.1, nan], [nan, nan]]))
+    assert (episode.completed, episode.pick, episode.epochs_charged) == ((1,), 1, 6)
+
+
 def test_of_equal_runs_the_first_complete_one_is_the_pick() -> None:
     assert search(replay_of([[0.1, 0.5], [0.5, 0.1], [0.2, 0.2]])).pick == 0
 
@@ -205,13 +211,19 @@ def test_jobs_that_make_no_sense_are_refused(
 
 @pytest.mark.parametrize("runs", [[0, 0], [0, 1, 1]])
 def test_a_job_that_names_a_run_twice_is_refused(runs: list[int]) -> None:
-    with pytest.raises(ContractError, match="twice"):
+    with pytest.raises(ContractError, match="a job may name a run once"):
         search(replay_of(np.eye(3)), Scripted((runs, 2)))
 
 
+def test_a_job_without_runs_is_refused() -> None:
+    with pytest.raises(ContractError, match="a job without runs; expected None"):
+        search(replay_of(np.eye(3)), Scripted(([], 2)))
+
+
 def test_a_run_that_is_being_trained_cannot_be_trained_by_another_worker() -> None:
-    with pytest.raises(ContractError, match="is being trained"):
+    with pytest.raises(ContractError, match="candidate 0, which is being trained"):
         search(replay_of(np.eye(3)), Scripted(([0], 1), ([0], 2)), workers=2)
+    search(replay_of(np.eye(3)), Scripted(([0], 1), ([0], 2)), workers=1)  # one after the other
 
 
 def test_a_search_that_starts_nothing_is_refused() -> None:
@@ -232,6 +244,18 @@ def test_an_optimizer_must_not_repeat_itself() -> None:
     replay = replay_of(np.eye(3))
     with pytest.raises(ContractError, match="proposed candidate 1 twice"):
         simulate(replay, FixedOrder([1, 1]), Never(), np.random.default_rng(0))
+
+
+def test_an_optimizer_must_not_propose_more_than_it_is_asked_for() -> None:
+    class Generous(RandomSearch):
+        def begin(self, architectures: Any, rng: np.random.Generator) -> Search:
+            search: Any = super().begin(architectures, rng)
+            ask = search.ask
+            search.ask = lambda count: ask(count + 1)
+            return search
+
+    with pytest.raises(ContractError, match="proposed 2 candidates; expected 1 at the most"):
+        simulate(replay_of(np.eye(3)), Generous(), Never(), np.random.default_rng(0))
 
 
 def test_an_optimizer_must_propose_candidates() -> None:
@@ -403,8 +427,9 @@ def test_books_are_in_order(
     assert set(np.flatnonzero(episode.epochs).tolist()) <= set(started)
     assert (episode.epochs <= lengths).all()
     # completed: those that are not failed and have reached their end, in the order of time
-    ends = {run for run in started if episode.epochs[run] == lengths[run]}
-    assert set(episode.completed) == {run for run in ends if replay.completes[run]}
+    ends = {run for run in started if episode.epochs[run] == lengths[run] > 0}
+    failed = replay.table.failed | np.isinf(replay.values_array[:, -1])  # nothing was measured
+    assert set(episode.completed) == ends - set(np.flatnonzero(failed).tolist())
     assert (np.diff(episode.completion_seconds) >= 0).all()
     # the pick
     if episode.completed:
