@@ -81,6 +81,7 @@ class Settings:
     leave_out: str
     quality: str
     runs: str
+    seed: int
     optimizer: str
     workers: int
     accounting: str

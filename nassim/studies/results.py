@@ -38,6 +38,7 @@ RESULTS_SCHEMA = pa.schema(
         ("leave_out", pa.string()),  # dataset | group
         ("quality", pa.string()),  # max | final: what a run is worth
         ("runs", pa.string()),  # drawn | first: which training seed is replayed
+        ("seed", pa.int64()),  # of the study: orders and fits come from it
         *_KEYS,
         ("optimizer", pa.string()),
         ("options", pa.string()),  # JSON, the method's options that were given

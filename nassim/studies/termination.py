@@ -305,6 +305,7 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> 
         "leave_out": folds.leave_out,
         "quality": folds.quality,
         "runs": plan.runs,
+        "seed": plan.seed,
         "optimizer": "random",
         "workers": plan.simulated_workers,
         "accounting": plan.accounting,

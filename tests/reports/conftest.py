@@ -78,6 +78,7 @@ def make_study(
                             "leave_out": "dataset",
                             "quality": "max",
                             "runs": "drawn",
+                            "seed": 0,
                             "target": target,
                             "method": method,
                             "order_seed": order,
