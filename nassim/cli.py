@@ -86,8 +86,8 @@ class _Command(click.Command):
 def first_line(path: str) -> str:
     """The first line of the docstring of ``module:name`` or ``module``, which is not imported.
 
-    >>> first_line("nassim.spaces.table:TableSpace")[:20]
-    'A bare list of candi'
+    >>> first_line("nassim.errors:InputError")
+    'A value is not what was expected.'
     """
     module, _, name = path.partition(":")
     spec = importlib.util.find_spec(module)
@@ -234,9 +234,7 @@ def card(store: str) -> None:
     from nassim.store import Store, find_store
     from nassim.store.card import card as make_card
 
-    opened = Store.open(find_store(store))
-    click.echo(_said_of(opened))
-    click.echo(make_card(opened).to_text())
+    click.echo(make_card(Store.open(find_store(store))).to_text())
 
 
 @cli.command(cls=_Command, example="nassim verify images")

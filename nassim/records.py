@@ -56,7 +56,7 @@ class Metric:
 
     >>> ACCURACY.column("valid")
     'valid_accuracy'
-    >>> Metric("perplexity", higher_is_better=False, bounds=(0.0, math.inf)).worst
+    >>> Metric("perplexity", higher_is_better=False, bounds=(0.0, float("inf"))).worst
     inf
     """
 
