@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -24,6 +25,9 @@ __all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
 
 APPEND_SECONDS = 2.0  # short runs are gathered this long, so that they share a shard
 RUNS_PER_GPU = 8  # small networks side by side on one card
+
+_Finished = Generator[Run, None, None]  # runs, in the order in which they end
+_Execute = Callable[[Iterator[Wanted]], _Finished]
 
 
 @dataclass(frozen=True)
@@ -99,18 +103,17 @@ def generate(
     A run is reported (by the progress bar) only after it is durably in the store. Several calls
     may fill one store at a time. Arguments and errors as in ``generate_from_file``.
     """
-    device = _device(device)
     if workers < 0:
         raise InputError(f"The number of workers is {workers}; expected 1 or more (0: automatic).")
-    if workers == 0:
-        workers = (os.cpu_count() or 1) if device == "cpu" else RUNS_PER_GPU
+    execute = _on_this_machine(workers, device) if ray is None else _on_ray(ray, workers, device)
     wanted = wanted_runs(plan)
     datasets = {name: _dataset(name).record for name in {run.dataset: 0 for run in wanted}}
     recipes = {run.recipe.id: run.recipe.settings for run in wanted}
+    for run in wanted:
+        run.recipe.check_fits(datasets[run.dataset])
     store = Store.open_or_create(plan.store, ACCURACY)
     store.append([], datasets=list(datasets.values()), recipes=recipes)
     queue = _Queue(wanted, store)
-    execute = _on_this_machine if ray is None else _on_ray(ray)
     failed, interrupted = 0, False
     unsaved: list[Run] = []
     saved_at = time.monotonic()
@@ -125,10 +128,11 @@ def generate(
             saved_at = time.monotonic()
 
         try:
-            for run in execute(queue.take(), workers, device):
-                unsaved.append(run)
-                if time.monotonic() - saved_at >= APPEND_SECONDS:
-                    save()
+            with closing(execute(queue.take())) as finished:
+                for result in finished:
+                    unsaved.append(result)
+                    if time.monotonic() - saved_at >= APPEND_SECONDS:
+                        save()
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -186,9 +190,13 @@ class _Queue:
         return key in self.present
 
 
-def _on_this_machine(runs: Iterator[Wanted], workers: int, device: str) -> Iterator[Run]:
+def _on_this_machine(workers: int, device: str) -> _Execute:
     """One run at a time here, or several in processes of their own."""
-    if workers == 1:
+    device = _device(device)
+    if workers == 0:
+        workers = (os.cpu_count() or 1) if device == "cpu" else RUNS_PER_GPU
+
+    def one_by_one(runs: Iterator[Wanted]) -> _Finished:
         import torch
 
         threads = torch.get_num_threads()
@@ -197,26 +205,28 @@ def _on_this_machine(runs: Iterator[Wanted], workers: int, device: str) -> Itera
                 yield _train(wanted, device)
         finally:
             torch.set_num_threads(threads)
-        return
 
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    def side_by_side(runs: Iterator[Wanted]) -> _Finished:
+        from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = Parallel(workers, "loky", return_as="generator_unordered", batch_size=1)
-    try:
-        yield from parallel(delayed(_train_in_worker)(wanted, device) for wanted in runs)
-    except TerminatedWorkerError as error:
-        raise NassimError(
-            "A worker process was killed, perhaps for want of memory; what was finished is in the "
-            "store. Run the same command with fewer workers to go on."
-        ) from error
-    except (KeyboardInterrupt, GeneratorExit):
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        raise
+        parallel = Parallel(workers, "loky", return_as="generator_unordered", batch_size=1)
+        try:
+            yield from parallel(delayed(_train_in_worker)(wanted, device) for wanted in runs)
+        except TerminatedWorkerError as error:
+            raise NassimError(
+                "A worker process was killed, perhaps for want of memory; what was finished is in "
+                "the store. Run the same command with fewer workers to go on."
+            ) from error
+        except (KeyboardInterrupt, GeneratorExit):
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+            raise
+
+    return one_by_one if workers == 1 else side_by_side
 
 
-def _on_ray(address: str) -> Callable[[Iterator[Wanted], int, str], Iterator[Run]]:
+def _on_ray(address: str, workers: int, device: str) -> _Execute:
     """Runs as tasks of a Ray cluster: a core each, or a share of a GPU."""
     try:
         import ray
@@ -225,14 +235,18 @@ def _on_ray(address: str) -> Callable[[Iterator[Wanted], int, str], Iterator[Run
             "Ray is not installed and --ray needs it; run `pip install nassim[ray]`."
         ) from error
 
-    def execute(runs: Iterator[Wanted], workers: int, device: str) -> Iterator[Run]:
+    def execute(runs: Iterator[Wanted]) -> _Finished:
         ray.init(address=address)
-        share = {"num_cpus": 1} if device == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
+        there = ray.cluster_resources()
+        gpus = int(there.get("GPU", 0))
+        on = ("cuda" if gpus else "cpu") if device == "auto" else device
+        share = {"num_cpus": 1} if on == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
+        side_by_side = workers or (int(there["CPU"]) if on == "cpu" else gpus * RUNS_PER_GPU)
         task = ray.remote(**share)(_train_in_worker)
-        pending = [task.remote(wanted, device) for wanted in islice(runs, workers)]
+        pending = [task.remote(wanted, on) for wanted in islice(runs, side_by_side)]
         while pending:
             finished, pending = ray.wait(pending)
-            pending += [task.remote(wanted, device) for wanted in islice(runs, len(finished))]
+            pending += [task.remote(wanted, on) for wanted in islice(runs, len(finished))]
             yield from ray.get(finished)
 
     return execute

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nassim.datasets import ImageData
-from nassim.errors import InputError
 from nassim.generator.recipe import Recipe
 
 __all__ = ["DeviceImages", "epoch_images", "to_device"]
@@ -41,6 +40,7 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
     InputError
         if there are fewer training images than a batch needs.
     """
+    recipe.check_fits(data.record)
     parts: list[Tensor] = []
     for images, labels, cap in (
         (data.x_train, data.y_train, recipe.n_train),
@@ -51,11 +51,6 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
         x = torch.from_numpy(np.ascontiguousarray(images[:n])).float()
         parts += [_average_down(x, recipe.resolution), torch.from_numpy(labels[:n].copy())]
     x_train = parts[0]
-    if len(x_train) < recipe.batch_size:
-        raise InputError(
-            f"Dataset {data.record.name!r} has {len(x_train)} training images; "
-            f"expected {recipe.batch_size} or more (recipe {recipe.name!r}, key 'batch_size')."
-        )
     mean = x_train.mean(dim=(0, 1, 2))
     deviation = x_train.std(dim=(0, 1, 2)).clamp_min(1e-6)
     for k in (0, 2, 4):

