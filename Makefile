@@ -39,7 +39,7 @@ format: setup  ## format the code, mend what the linter can
 	$(BIN)/ruff format .
 
 traces: setup  ## record the behaviour of all methods again; read the diff before you commit it
-	$(BIN)/python -m pytest -q tests/test_traces.py --record-traces
+	$(BIN)/python tests/traces/record.py
 
 figures: setup  ## draw the figures of README.md and docs/ again
 	for script in analysis/*.py; do $(BIN)/python $$script || exit 1; done
