@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from nassim.errors import InputError, unknown_name
 
 __all__ = ["Specification", "build", "load", "parse_specification", "parse_specifications"]
+
+_BETWEEN_SPECIFICATIONS = re.compile(r",(?![^(]*\))")  # a comma, but not one of "epochs=(1, 2)"
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,8 @@ def parse_specification(text: str, known: Mapping[str, str], kind: str) -> Speci
 
 def parse_specifications(text: str, known: Mapping[str, str], kind: str) -> list[Specification]:
     """Parse a comma-separated list of specifications; naming the same one twice is an error."""
-    specifications = [
-        parse_specification(part, known, kind) for part in text.split(",") if part.strip()
-    ]
+    parts = _BETWEEN_SPECIFICATIONS.split(text)
+    specifications = [parse_specification(part, known, kind) for part in parts if part.strip()]
     if not specifications:
         raise InputError(f"No {kind} is named in {text!r}; expected names separated by commas.")
     seen: dict[object, str] = {}
