@@ -12,7 +12,6 @@ import click
 import pytest
 
 from nassim.cli import cli
-from nassim.store import known_stores
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,7 +47,6 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     assert f"`{name}" in README
 
 
-@pytest.mark.skipif("images" not in known_stores(), reason="the bundled store is not there yet")
 def test_its_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nassim: Callable[..., tuple[int, str, str]]
 ) -> None:
