@@ -37,7 +37,7 @@ class Split:
         return "/".join(part for part in (self.recipe, self.dataset, self.ours) if part)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Imported:
     """All that was read from a public table, in our words.
 
@@ -52,6 +52,9 @@ class Imported:
     split_map: tuple[Split, ...]
     merged: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Imported: {len(self.runs)} runs on {len(self.datasets)} datasets>"
 
     def stamp(self, format: str) -> dict[str, object]:
         """What the manifest of a new store remembers of its importer."""
@@ -147,8 +150,9 @@ def _split_lines(imported: Imported) -> list[str]:
         curves = {imported.metric.column(split): curve for split, curve in run.scores.items()}
         curves["train_loss"] = run.train_loss
         for column, curve in curves.items():
-            measured = int(np.count_nonzero(~np.isnan(curve)))
-            counts.setdefault((run.recipe, run.dataset, column), []).append((measured, run.epochs))
+            n_measured = int(np.count_nonzero(~np.isnan(curve)))
+            extents = counts.setdefault((run.recipe, run.dataset, column), [])
+            extents.append((n_measured, run.epochs))
     lines = []
     for split in imported.split_map:
         pairs = [
@@ -161,8 +165,8 @@ def _split_lines(imported: Imported) -> list[str]:
         ]
         extent = ""
         if pairs:
-            measured = _range([measured for measured, _ in pairs])
-            extent = f" ({measured} of {_range([epochs for _, epochs in pairs])} epochs measured)"
+            measured, epochs = [_range([pair[part] for pair in pairs]) for part in (0, 1)]
+            extent = f" ({measured} of {epochs} epochs measured)"
         where = ", ".join(part for part in (split.dataset, split.recipe) if part)
         mark = "  [MERGED: validation and test mixed]" if split.ours in imported.merged else ""
         lines.append(

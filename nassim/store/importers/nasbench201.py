@@ -137,7 +137,7 @@ def _runs(
                 f"{size:g}; expected a percentage, seconds above 0 and a size of 0 or more."
             )
         valid = np.full(EPOCHS, np.nan, np.float32)
-        valid[-1] = accuracy / 100
+        valid[-1] = accuracy * 0.01
         runs.append(
             Run(
                 space.name,

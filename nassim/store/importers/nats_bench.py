@@ -241,8 +241,8 @@ def _evaluations(values: Mapping[str, float], images: str) -> dict[int, float]:
     }
 
 
-def _curve(values: Mapping[int, float] | None, n: int, what: str) -> FloatArray:
-    """A curve of ``n`` epochs, NaN where nothing was measured."""
+def _curve(values: Mapping[int, float] | None, n: int, what: str, scale: float = 1.0) -> FloatArray:
+    """A curve of ``n`` epochs, NaN where nothing was measured; in their unit times ``scale``."""
     curve = np.full(n, np.nan)
     for epoch, value in (values or {}).items():
         if not 0 <= epoch < n:
@@ -250,14 +250,14 @@ def _curve(values: Mapping[int, float] | None, n: int, what: str) -> FloatArray:
         if not math.isfinite(value):
             raise InputError(f"{what} at epoch {epoch} is {value}; expected a finite number.")
         curve[epoch] = value
-    return curve.astype(np.float32)
+    return (curve * scale).astype(np.float32)
 
 
 def _shares(values: Mapping[int, float] | None, n: int, what: str) -> FloatArray:
-    curve = _curve(values, n, what)
-    if np.any((curve < 0) | (curve > 100)):
+    shares = _curve(values, n, what, 0.01)
+    if np.any((shares < 0) | (shares > 1)):
         raise InputError(f"{what} is outside 0 to 100; expected percentages.")
-    return curve / np.float32(100)
+    return shares
 
 
 # --- the report -----------------------------------------------------------------------------

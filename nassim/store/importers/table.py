@@ -59,7 +59,8 @@ COUNTS = ("seed", "n_params", "flops")
 DEFAULTS = {"space": "table", "recipe": "table", "status": "ok"}
 NOT_MEASURED = ("", "-", "nan", "na", "n/a", "null", "none")  # in any case
 EPOCH_ZERO = ("refuse", "first", "untrained")
-MOST_EPOCHS = 1_000_000
+MOST_EPOCHS = 100_000
+MOST_VALUES = 2**31 - 1  # of one curve over all runs
 
 
 def read(
@@ -184,8 +185,8 @@ class _Options:
         for ours in self.map:
             if ours in self.wide:
                 raise InputError(f"Column {ours!r} is both mapped and wide; give one of the two.")
-        if not 0 < self.scale < np.inf:
-            raise InputError(f"--scale is {self.scale}; expected a number above 0, as in 0.01.")
+        if not isinstance(self.scale, (int, float)) or not 0 < self.scale < np.inf:
+            raise InputError(f"--scale is {self.scale!r}; expected a number above 0, as in 0.01.")
         if self.epoch_zero not in EPOCH_ZERO:
             raise unknown_name("reading of epoch 0", self.epoch_zero, EPOCH_ZERO)
 
@@ -211,8 +212,11 @@ def _open(path: Path) -> _File:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}; expected a CSV or Parquet file.")
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights.") from error
     if not head.strip():
         raise InputError(f"{path} is empty; expected a header and rows.")
     is_text = head[:4] != b"PAR1" and path.suffix.lower() not in (".parquet", ".pq")
@@ -220,7 +224,9 @@ def _open(path: Path) -> _File:
         _check_text(path, head)
     try:
         table = _read_csv(path) if is_text else pq.ParquetFile(path).read()
+        table.validate(full=True)  # texts are UTF-8
         names = table.schema.names
+        columns = [_plain(column) for column in table.columns]
     except UnicodeDecodeError as error:
         raise InputError(f"The header of {path} is not UTF-8; save the file as UTF-8.") from error
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
@@ -234,8 +240,13 @@ def _open(path: Path) -> _File:
         raise InputError(f"{path} has two columns named {twice[0]!r}; rename or drop one.")
     if not table.num_rows:
         raise InputError(f"{path} has columns but no rows; expected at least one.")
-    columns = {name: _plain(table.column(name)) for name in names}
-    return _File(path.name, columns, table.num_rows, 2 if is_text else 1, is_text)
+    return _File(
+        path.name,
+        dict(zip(names, columns, strict=True)),
+        table.num_rows,
+        2 if is_text else 1,
+        is_text,
+    )
 
 
 def _check_text(path: Path, head: bytes) -> None:
@@ -379,7 +390,13 @@ class _Table:
     def epoch_of_the_end(self) -> NDArray[np.int64]:
         """After which epoch each row of a final table was measured."""
         name, values = self.raw("epoch")
-        return self._integers(name, values, 1, MOST_EPOCHS, "epoch", required=True)
+        epochs = self._integers(name, values, 1, MOST_EPOCHS, "epoch", required=True)
+        if epochs.sum() > MOST_VALUES:
+            raise InputError(
+                f"{self.file.name} has {len(epochs)} runs of up to {epochs.max()} epochs: too many "
+                "to hold; is --set epoch right?"
+            )
+        return epochs
 
     def scores(self, name: str, values: pa.Array) -> NDArray[np.float64]:
         """Scores in the metric's own units and bounds; NaN is not measured."""
@@ -421,7 +438,7 @@ class _Table:
     def wide(self, ours: str, pattern: str) -> NDArray[np.float64]:
         """A curve spread over columns. Shape ``(runs, epochs)``."""
         before, after = pattern.split("{epoch}")
-        expression = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+        expression = re.compile(rf"{re.escape(before)}([0-9]{{1,9}}){re.escape(after)}")
         matches = [expression.fullmatch(name) for name in self.file.columns]
         columns = sorted((int(match[1]), match[0]) for match in matches if match)
         if not columns:
