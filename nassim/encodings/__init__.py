@@ -1,0 +1,5 @@
+"""Architectures as numbers, for methods that learn from them. Learned from sources only."""
+
+from nassim.encodings.tokens import PADDING, UNKNOWN, TokenEncoder, words
+
+__all__ = ["PADDING", "UNKNOWN", "TokenEncoder", "words"]
