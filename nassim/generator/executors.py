@@ -236,18 +236,29 @@ def _on_ray(address: str, workers: int, device: str) -> _Execute:
         ) from error
 
     def execute(runs: Iterator[Wanted]) -> _Finished:
-        ray.init(address=address)
-        there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0))
-        on = ("cuda" if gpus else "cpu") if device == "auto" else device
-        share = {"num_cpus": 1} if on == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
-        side_by_side = workers or (int(there["CPU"]) if on == "cpu" else gpus * RUNS_PER_GPU)
-        task = ray.remote(**share)(_train_in_worker)
-        pending = [task.remote(wanted, on) for wanted in islice(runs, side_by_side)]
-        while pending:
-            finished, pending = ray.wait(pending)
-            pending += [task.remote(wanted, on) for wanted in islice(runs, len(finished))]
-            yield from ray.get(finished)
+        ours = not ray.is_initialized()
+        try:
+            if ours:
+                ray.init(address=address)
+            there = ray.cluster_resources()
+            gpus = int(there.get("GPU", 0))
+            on = ("cuda" if gpus else "cpu") if device == "auto" else device
+            share = {"num_cpus": 1} if on == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
+            side_by_side = workers or (int(there["CPU"]) if on == "cpu" else gpus * RUNS_PER_GPU)
+            task = ray.remote(**share)(_train_in_worker)
+            pending = [task.remote(wanted, on) for wanted in islice(runs, side_by_side)]
+            while pending:
+                finished, pending = ray.wait(pending)
+                pending += [task.remote(wanted, on) for wanted in islice(runs, len(finished))]
+                yield from ray.get(finished)
+        except (ConnectionError, ray.exceptions.RayError) as error:
+            raise NassimError(
+                f"Ray at {address!r} failed: {' '.join(str(error).split())[:200]} Check the "
+                "address; what was finished is in the store, and the same command goes on."
+            ) from error
+        finally:
+            if ours:
+                ray.shutdown()
 
     return execute
 

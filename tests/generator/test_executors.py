@@ -192,6 +192,18 @@ def test_without_ray(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         quietly(plan, ray="auto")
 
 
+@pytest.mark.slow
+def test_on_ray(plan: Path) -> None:
+    pytest.importorskip("ray")
+    quietly(plan)
+    alone = stored(plan)
+    plan.write_text(PLAN.replace('"store"', '"other"'))
+    assert quietly(plan, ray="local", workers=2).trained == 3
+    together = Store.open(plan.parent / "other")
+    np.testing.assert_array_equal(alone.curves("valid_accuracy"), together.curves("valid_accuracy"))
+    assert quietly(plan, ray="local").trained == 0  # a second start in one process
+
+
 # --- several generators -------------------------------------------------------------------------
 
 HOLD = """
