@@ -180,7 +180,7 @@ def _parts(thing: Any) -> Iterator[tuple[str, object]]:
     elif isinstance(thing, np.ndarray):
         if thing.dtype == object:
             yield from ((f"[{k}]", value) for k, value in enumerate(thing.reshape(-1)))
-        if thing.base is not None:
+        if isinstance(thing.base, np.ndarray):
             yield ".base", thing.base
     elif isinstance(thing, (pa.Table, pa.RecordBatch)):
         yield from ((f"[{name!r}]", thing[name]) for name in thing.schema.names)
