@@ -68,6 +68,7 @@ def generate_from_file(
     ``workers`` is the number of processes (0: one a core, or ``RUNS_PER_GPU`` on a GPU),
     ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:1``, ``ray`` the address of a Ray
     cluster; ``seed`` is added to each seed of the plan, to train all of it once more.
+    Machines with several GPUs: one call for each, all on one store (they share the work).
 
     Raises
     ------

@@ -112,7 +112,7 @@ def train(
         evaluation_seconds=evaluation_seconds,
         n_params=sizes[0],
         flops=sizes[1],
-        device="cpu, 1 thread, process time" if place.type == "cpu" else f"{device}, wall time",
+        device=_clock_text(place),
         hardware=_hardware(device),
         versions=f"nassim {nassim.__version__}, torch {torch.__version__}, numpy {np.__version__}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -212,6 +212,14 @@ def _clock(device: torch.device) -> Callable[[], float]:
         return time.perf_counter()
 
     return synchronised
+
+
+def _clock_text(device: torch.device) -> str:
+    """Where a run's seconds pass, and which they are."""
+    if device.type != "cpu":
+        return f"{device}, wall time"
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}, process time"
 
 
 def _one_line(error: BaseException) -> str:
