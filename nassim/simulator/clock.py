@@ -48,7 +48,7 @@ def spread(seconds: FloatArray, workers: int) -> FloatArray:
     array([3., 1., 2., 6.])
     """
     if workers == 1:
-        ends: FloatArray = np.cumsum(seconds)
+        ends: FloatArray = seconds.cumsum()
         return ends
     free = [0.0] * workers
     ends = np.empty(len(seconds))

@@ -101,7 +101,7 @@ def simulate(
             idle += taken
         else:  # it keeps its worker, so it goes on where it is, whatever the accounting
             idle += taken - books.start(follow, clock, taken, resumed=False)
-    return state.episode(clock.now, books.busy_seconds, books.epochs_charged)
+    return state.episode(clock.now, books.busy_seconds, books.repeated_epochs)
 
 
 class _Books:
@@ -112,31 +112,33 @@ class _Books:
         self._state = state
         self._restart = restart
         self.busy_seconds = 0.0
-        self.epochs_charged = 0
+        self.repeated_epochs = 0  # paid for again by a run that was restarted
 
     def start(self, job: Job, clock: Clock, idle: int, *, resumed: bool) -> int:
         """Charge a job, announce its end, and return the number of workers that it takes."""
         restart = resumed and self._restart
+        epoch = job.epoch
         if len(job.runs) == 1:
             run = int(job.runs[0])
-            begin, end = self._state.check(run, job.epoch)
+            begin = self._state.check(run, epoch)
             if restart:
+                self.repeated_epochs += begin
                 begin = 0
             cumulative = self._replay.cumulative
-            seconds = cumulative[run, end] - cumulative[run, begin]
+            seconds = cumulative[run, epoch] - cumulative[run, begin]
             self.busy_seconds += seconds
-            self.epochs_charged += end - begin
             clock.announce(clock.now + seconds, (job, 1, None))
             return 1
         runs = np.asarray(job.runs, np.intp)
-        begins, ends = self._state.check_all(runs, job.epoch)
+        begins = self._state.check_all(runs, epoch)
         if restart:
+            self.repeated_epochs += int(begins.sum())
             begins = np.zeros_like(begins)
         spent = self._replay.cumulative_array
-        durations = spent[runs, ends] - spent[runs, begins]
-        times = clock.now + spread(durations, idle)
+        durations = spent[runs, epoch] - spent[runs, begins]
+        times = spread(durations, idle)
+        times += clock.now
         self.busy_seconds += float(durations.cumsum()[-1])
-        self.epochs_charged += int((ends - begins).sum())
         clock.announce(float(times.max()), (job, idle, times))
         return idle
 
@@ -150,7 +152,9 @@ class _State:
         self._search = search
         self._left = n if budget is None else min(n, budget)
         self._trained = [0] * n
-        self._paid = [-1] * n  # the last epoch that may be asked for; -1 until drawn
+        # The last epoch that may be asked for: -1 until drawn, then how far the run was trained,
+        # and max_epochs as soon as it has ended, even if it was shorter.
+        self._paid = [-1] * n
         self._training: set[int] = set()
         self._started: list[int] = []
         self._completed: list[int] = []
@@ -182,11 +186,11 @@ class _State:
             )
         self._left -= len(drawn)
         self._started += drawn
-        paid = self._paid
+        paid, n = self._paid, len(self._paid)
         for run in drawn:
-            if not 0 <= run < len(paid):
+            if not 0 <= run < n:
                 raise ContractError(
-                    f"The optimizer proposed candidate {run}; expected 0 to {len(paid) - 1}."
+                    f"The optimizer proposed candidate {run}; expected 0 to {n - 1}."
                 )
             if paid[run] >= 0:
                 raise ContractError(f"The optimizer proposed candidate {run} twice.")
@@ -207,7 +211,7 @@ class _State:
     def values(self, runs: IntArray, epoch: int) -> FloatArray:
         paid = self._paid
         for run in runs.tolist():
-            if not 1 <= epoch <= paid[run]:
+            if paid[run] < epoch or epoch < 1:
                 raise self._unpaid(run, epoch)
         values: FloatArray = self._replay.values_array[runs, epoch - 1]
         return values
@@ -230,38 +234,39 @@ class _State:
 
     # What the loop tells it.
 
-    def check(self, run: int, epoch: int) -> tuple[int, int]:
-        """The epochs (from, to) that a job trains a run for, if it is a legal job."""
-        if self._paid[run] < 0:
+    def check(self, run: int, epoch: int) -> int:
+        """The epoch from which a job trains a run, if it is a legal job."""
+        paid = self._paid[run]
+        if paid < 0:
             raise ContractError(f"The terminator trains candidate {run}, which was not drawn.")
         if run in self._training:
             raise ContractError(
                 f"The terminator trains candidate {run}, which is being trained already; a job "
                 "may name a run once, and not before its last job is done."
             )
-        trained = self._trained[run]
-        if not trained < epoch <= self.max_epochs or self._paid[run] == self.max_epochs:
+        if not paid < epoch <= self.max_epochs:
             raise ContractError(
-                f"The terminator trains candidate {run} from epoch {trained} to {epoch}; expected "
-                f"a later epoch, up to {self.max_epochs}, of a run that has not ended."
+                f"The terminator trains candidate {run} from epoch {self._trained[run]} to "
+                f"{epoch}; expected a later epoch, up to {self.max_epochs}, of a run that has not "
+                "ended."
             )
         self._training.add(run)
-        return trained, min(epoch, self._replay.lengths[run])
+        return paid
 
-    def check_all(self, runs: IntArray, epoch: int) -> tuple[IntArray, IntArray]:
-        """The same for many runs: two arrays (runs,)."""
-        numbers, training = runs.tolist(), self._training
+    def check_all(self, runs: IntArray, epoch: int) -> IntArray:
+        """The same for many runs, (runs,)."""
+        numbers = runs.tolist()
         if not numbers:
             raise ContractError("The terminator handed out a job without runs; expected None.")
         paid = itemgetter(*numbers)(self._paid)  # of a run that goes on: the epochs trained
-        once = set(numbers)
-        legal = min(paid) >= 0 and max(paid) < epoch <= self.max_epochs
-        if not legal or len(once) < len(numbers) or not training.isdisjoint(once):
+        levels = set(paid)
+        legal = min(levels) >= 0 and max(levels) < epoch <= self.max_epochs
+        training = self._training.union(numbers)
+        if not legal or len(training) < len(self._training) + len(numbers):
             for run in numbers:
                 self.check(run, epoch)
-        training |= once
-        begins = np.fromiter(paid, np.intp, len(paid))
-        return begins, np.minimum(epoch, self._replay.lengths_array[runs])
+        self._training = training
+        return np.fromiter(paid, np.intp, len(paid))
 
     def record(self, job: Job, now: float, times: FloatArray | None) -> None:
         """Note that a job has been trained; ``times`` are the ends of its runs."""
@@ -271,17 +276,20 @@ class _State:
             self._record_run(run, job.epoch, now)
             return
         runs = np.asarray(job.runs)
-        self._training.difference_update(runs.tolist())
+        numbers, epoch = runs.tolist(), job.epoch
+        self._training.difference_update(numbers)
         if self._search.listens:
             first_to_last = times.argsort(kind="stable")
         else:  # only a run that has ended tells anything
-            (ended,) = (self._replay.lengths_array[runs] <= job.epoch).nonzero()
-            first_to_last = ended[times[ended].argsort(kind="stable")]
-            trained, paid, epoch = self._trained, self._paid, job.epoch
-            for run in runs.tolist():
+            trained, paid = self._trained, self._paid
+            for run in numbers:
                 trained[run] = paid[run] = epoch
+            if epoch < self._replay.shortest:
+                return
+            (ended,) = (self._replay.lengths_array[runs] <= epoch).nonzero()
+            first_to_last = ended[times[ended].argsort(kind="stable")]
         for at in first_to_last.tolist():
-            self._record_run(int(runs[at]), job.epoch, float(times[at]))
+            self._record_run(numbers[at], epoch, float(times[at]))
 
     def _record_run(self, run: int, epoch: int, now: float) -> None:
         replay = self._replay
@@ -301,23 +309,24 @@ class _State:
             at = min(epoch, length)
             self._search.tell(run, at, replay.values[run, at - 1] if at else -math.inf)
 
-    def episode(self, seconds: float, busy_seconds: float, epochs_charged: int) -> Episode:
+    def episode(self, seconds: float, busy_seconds: float, repeated_epochs: int) -> Episode:
         if not self._started:
             raise ContractError("The terminator ended the search without starting a run.")
+        trained = self._trained
         pick = self._incumbent
         if pick is None:
-            longest = max(self._trained[run] for run in self._started)
+            longest = max(trained)
             values = self._replay.values
             pick = max(
-                (run for run in self._started if self._trained[run] == longest),
+                (run for run in self._started if trained[run] == longest),
                 key=lambda run: values[run, longest - 1] if longest else 0.0,
             )
         return Episode(
             pick=pick,
             seconds=seconds,
             busy_seconds=busy_seconds,
-            epochs_charged=epochs_charged,
-            epochs=np.fromiter(self._trained, np.intp, len(self._trained)),
+            epochs_charged=sum(trained) + repeated_epochs,
+            epochs=np.fromiter(trained, np.intp, len(trained)),
             started=tuple(self._started),
             completed=tuple(self._completed),
             completion_seconds=np.array(self._completion_seconds),

@@ -101,10 +101,11 @@ class TableSource:
         self.flops = np.zeros(n_runs, np.int64) if flops is None else flops
         self.values = _carried_forward(metric.sign * np.asarray(curves, np.float64))
         self.values[past_end & self.failed[:, None]] = -np.inf
-        self.cumulative = np.zeros((n_runs, n_epochs + 1))  # seconds until the end of each epoch
+        self.cumulative = np.zeros((n_runs, n_epochs + 1))  # seconds; flat past a run's end
         np.cumsum(np.where(past_end, 0.0, seconds), axis=1, out=self.cumulative[:, 1:])
         self.qualities = self._qualities(quality)
         self.runs_of: list[IntArray] = [np.flatnonzero(self.candidate == c) for c in range(n)]
+        self.first_runs: IntArray = np.array([runs[0] for runs in self.runs_of])
         totals = np.array([self.qualities[runs].mean() for runs in self.runs_of])
         self.candidate_qualities: FloatArray = totals  # (N,), mean over training seeds
         self._estimates: WeakKeyDictionary[Estimator, dict[int, FloatArray]] = WeakKeyDictionary()
@@ -128,7 +129,7 @@ class TableSource:
     def choose(self, rng: np.random.Generator | None) -> IntArray:
         """One run for each candidate, (N,): drawn, or the lowest seed without a generator."""
         if rng is None:
-            return np.array([runs[0] for runs in self.runs_of])
+            return self.first_runs
         return np.array([runs[int(rng.integers(len(runs)))] for runs in self.runs_of])
 
     def total_seconds(self) -> float:
@@ -181,12 +182,13 @@ class Replay:
     def __init__(self, table: TableSource, chosen: IntArray | None = None) -> None:
         runs = table.choose(None) if chosen is None else chosen
         self.table = table
-        self.values_array = table.values[runs]  # (N, T)
+        self.values_array = _rows(table.values, runs)  # (N, T)
         self.values = _entries(self.values_array)
-        self.cumulative_array = table.cumulative[runs]  # (N, T + 1)
+        self.cumulative_array = _rows(table.cumulative, runs)  # (N, T + 1)
         self.cumulative = _entries(self.cumulative_array)
         self.lengths_array = table.lengths[runs]
         self.lengths = self.lengths_array.tolist()
+        self.shortest = min(self.lengths)  # before this epoch no run ends
         # a run that ended well, but of which nothing was measured, is no result either
         self.completes_array = ~table.failed[runs] & np.isfinite(self.values_array[:, -1])
         self.completes = self.completes_array.tolist()
@@ -216,6 +218,11 @@ class Replay:
                 )
             known = remembered[epoch, incumbent] = p.tolist()
         return known
+
+
+def _rows(values: FloatArray, rows: IntArray) -> FloatArray:
+    """These rows; no copy if they are all, as where every candidate has one run."""
+    return values if np.array_equal(rows, np.arange(len(values))) else values[rows]
 
 
 def _entries(values: FloatArray) -> memoryview[float]:

@@ -84,7 +84,8 @@ class HalvingSession:
         while not self._waiting and self._position < len(self._rungs):
             (count, epoch), starts_bracket = self._rungs[self._position]
             if starts_bracket:
-                runs: IntArray = np.asarray(self._view.draw(count), dtype=np.intp)
+                drawn = self._view.draw(count)
+                runs: IntArray = np.fromiter(drawn, np.intp, len(drawn))
                 self._survivors = runs
             else:
                 self._survivors = self._best(count)
@@ -109,6 +110,7 @@ class HalvingSession:
         """The best of the rung that has just ended, in the order of their arrival."""
         (_, epoch), _ = self._rungs[self._position - 1]
         values = self._view.values(self._survivors, epoch)
-        ranked = (-values).argsort(kind="stable")
-        kept: IntArray = self._survivors[np.sort(ranked[:count])]
+        best = (-values).argsort(kind="stable")[:count]
+        best.sort()
+        kept: IntArray = self._survivors[best]
         return kept
