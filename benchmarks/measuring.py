@@ -63,26 +63,28 @@ class Times:
 
 
 def alternate(rounds: int, jobs: dict[str, Callable[[], object]]) -> Times:
-    """Run all jobs once in each round; a short job several times, for at least 20 ms.
+    """Run all jobs in each round; a short one again and again, for 50 ms together.
 
-    Processor time, not wall time: none of the jobs sleeps, and on a busy machine long jobs are
-    interrupted where short ones are not.
+    Processor time, not wall time, and of all repetitions together: none of the jobs sleeps, and on
+    a busy machine every job is interrupted every few milliseconds, long ones within, short ones
+    between two of them.
     """
     repeats = {}
     for name, job in jobs.items():
         job()
-        repeats[name] = max(1, min(100, round(0.02 / _seconds(job))))
+        repeats[name] = max(1, min(1000, round(0.05 / _seconds(job, 1))))
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
-            times[name].append(median(_seconds(job) for _ in range(repeats[name])))
+            times[name].append(_seconds(job, repeats[name]))
     return Times(times)
 
 
-def _seconds(job: Callable[[], object]) -> float:
+def _seconds(job: Callable[[], object], repeats: int) -> float:
     start = time.process_time_ns()
-    job()
-    return max(time.process_time_ns() - start, 1) / 1e9
+    for _ in range(repeats):
+        job()
+    return max(time.process_time_ns() - start, 1) / 1e9 / repeats
 
 
 def alternate_processes(
