@@ -135,7 +135,7 @@ class _Books:
             self.repeated_epochs += int(begins.sum())
             begins = np.zeros_like(begins)
         spent = self._replay.cumulative_array
-        durations = spent[runs, epoch] - spent[runs, begins]
+        durations = spent[:, epoch][runs] - spent[runs, begins]
         times = spread(durations, idle)
         times += clock.now
         self.busy_seconds += float(durations.cumsum()[-1])
@@ -155,7 +155,7 @@ class _State:
         # The last epoch that may be asked for: -1 until drawn, then how far the run was trained,
         # and max_epochs as soon as it has ended, even if it was shorter.
         self._paid = [-1] * n
-        self._training: set[int] = set()
+        self._training = [False] * n  # whether a job that names it is under way
         self._started: list[int] = []
         self._completed: list[int] = []
         self._completion_seconds: list[float] = []
@@ -213,7 +213,7 @@ class _State:
         for run in runs.tolist():
             if paid[run] < epoch or epoch < 1:
                 raise self._unpaid(run, epoch)
-        values: FloatArray = self._replay.values_array[runs, epoch - 1]
+        values: FloatArray = self._replay.values_array[:, epoch - 1][runs]
         return values
 
     def prefix(self, run: int) -> FloatArray:
@@ -239,7 +239,7 @@ class _State:
         paid = self._paid[run]
         if paid < 0:
             raise ContractError(f"The terminator trains candidate {run}, which was not drawn.")
-        if run in self._training:
+        if self._training[run]:
             raise ContractError(
                 f"The terminator trains candidate {run}, which is being trained already; a job "
                 "may name a run once, and not before its last job is done."
@@ -250,7 +250,7 @@ class _State:
                 f"{epoch}; expected a later epoch, up to {self.max_epochs}, of a run that has not "
                 "ended."
             )
-        self._training.add(run)
+        self._training[run] = True
         return paid
 
     def check_all(self, runs: IntArray, epoch: int) -> IntArray:
@@ -260,30 +260,30 @@ class _State:
             raise ContractError("The terminator handed out a job without runs; expected None.")
         paid = itemgetter(*numbers)(self._paid)  # of a run that goes on: the epochs trained
         levels = set(paid)
-        legal = min(levels) >= 0 and max(levels) < epoch <= self.max_epochs
-        training = self._training.union(numbers)
-        if not legal or len(training) < len(self._training) + len(numbers):
+        training = self._training
+        if min(levels) < 0 or not max(levels) < epoch <= self.max_epochs:
             for run in numbers:
                 self.check(run, epoch)
-        self._training = training
+        for run in numbers:
+            if training[run]:
+                self.check(run, epoch)
+            training[run] = True
         return np.fromiter(paid, np.intp, len(paid))
 
     def record(self, job: Job, now: float, times: FloatArray | None) -> None:
         """Note that a job has been trained; ``times`` are the ends of its runs."""
         if times is None:
-            run = int(job.runs[0])
-            self._training.discard(run)
-            self._record_run(run, job.epoch, now)
+            self._record_run(int(job.runs[0]), job.epoch, now)
             return
         runs = np.asarray(job.runs)
         numbers, epoch = runs.tolist(), job.epoch
-        self._training.difference_update(numbers)
         if self._search.listens:
             first_to_last = times.argsort(kind="stable")
         else:  # only a run that has ended tells anything
-            trained, paid = self._trained, self._paid
+            trained, paid, training = self._trained, self._paid, self._training
             for run in numbers:
                 trained[run] = paid[run] = epoch
+                training[run] = False
             if epoch < self._replay.shortest:
                 return
             (ended,) = (self._replay.lengths_array[runs] <= epoch).nonzero()
@@ -294,6 +294,7 @@ class _State:
     def _record_run(self, run: int, epoch: int, now: float) -> None:
         replay = self._replay
         length = replay.lengths[run]
+        self._training[run] = False
         if epoch < length:
             self._trained[run] = self._paid[run] = epoch
         else:
