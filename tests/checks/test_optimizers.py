@@ -72,7 +72,7 @@ class ReadsTables(Greedy):
         search: Any = super().begin(architectures, rng)
         for table in tables:
             if table.architectures is architectures:
-                search.left.sort(key=lambda candidate: -table.qualities[candidate])  # noqa: B023
+                search.left.sort(key=lambda candidate: -table.qualities[candidate])
         search.optimizer = RandomSearch()
         search.optimizer.score = lambda search, candidate: 0  # leaves the order as it is
         return search  # type: ignore[no-any-return]
@@ -82,7 +82,8 @@ class ReadsTests(Greedy):
     """Finds the sealed test values in memory, and decides by the first of them."""
 
     def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
-        self.sum = sum(t.test[0] for t in gc.get_objects() if type(t) is Sealed)
+        found = [t.test[0] for t in gc.get_objects() if type(t) is Sealed]
+        self.sum = 0.5 * sum(found)  # which is no test value itself
         return super().begin(architectures, rng)
 
     def score(self, search: _GreedySearch, candidate: int) -> float:
