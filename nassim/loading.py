@@ -142,6 +142,7 @@ def _value(text: str) -> Any:
     if lowered in ("true", "false"):
         return lowered == "true"
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text.strip()
+    return tuple(value) if isinstance(value, list) else value  # a specification can be hashed

@@ -43,6 +43,7 @@ def test_a_name_alone() -> None:
         ("'best'", "best"),
         ("two words", "two words"),
         ("(1, 2)", (1, 2)),
+        ("[1, 2]", (1, 2)),
         ("", ""),
     ],
 )

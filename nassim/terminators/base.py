@@ -203,12 +203,18 @@ class Estimator(Rule):
         self.delta = check_share("delta", delta)
         if isinstance(epochs, int):
             epochs = (epochs,)
+        elif isinstance(epochs, (list, range)):
+            epochs = tuple(epochs)
         if isinstance(epochs, str):
             if epochs not in ("sparse", "every"):
                 raise InputError(
                     f"Option epochs is {epochs!r}; expected 'sparse', 'every' or a tuple of epochs."
                 )
-        elif not epochs or any(not isinstance(epoch, int) or epoch < 1 for epoch in epochs):
+        elif (
+            not isinstance(epochs, tuple)
+            or not epochs
+            or any(not isinstance(epoch, int) or epoch < 1 for epoch in epochs)
+        ):
             raise InputError(f"Option epochs is {epochs!r}; expected epochs of 1 or more.")
         if at_zero and self.from_epoch > 0:
             raise InputError(

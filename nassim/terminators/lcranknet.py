@@ -167,7 +167,7 @@ class LCRankNet(Estimator):
                 rows = slice(at, at + CHUNK)
                 scores[rows] = network(tokens[rows], sizes[rows], curves[rows]).numpy()
         if prefixes.epoch > 0:
-            scores[np.isnan(prefixes.curves).all(axis=1)] = np.nan
+            scores[~np.isfinite(prefixes.curves).any(axis=1)] = np.nan
         return np.round(scores, SCORE_DIGITS)
 
     def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:

@@ -101,6 +101,8 @@ def test_the_first_run_is_never_refused_at_zero() -> None:
         ("sparse", (1, 2, 3, 5, 8)),
         ("every", tuple(range(1, 10))),
         ((4, 2), (2, 4)),
+        ([4, 2], (2, 4)),
+        (range(3, 5), (3, 4)),
         (7, (7,)),
         ((9, 10, 11), (9,)),
     ],
@@ -119,7 +121,7 @@ def test_epochs_before_an_estimator_can_speak_are_left_out() -> None:
         Late([], at_zero=True)
 
 
-@pytest.mark.parametrize("epochs", ["often", (), (0, 1), (1.5,), 0, None])
+@pytest.mark.parametrize("epochs", ["often", (), (0, 1), (1.5,), 0, None, 1.5, [], {2}])
 def test_odd_epochs_are_refused(epochs: Any) -> None:
     with pytest.raises(InputError, match="Option epochs is"):
         LastValue(epochs=epochs)
