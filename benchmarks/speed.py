@@ -287,7 +287,8 @@ def lookup_section(rounds: int, path: Path) -> Iterator[Row]:
         jobs["syne"] = syne_tune
     times = alternate(rounds, jobs)
     speed = {name: counts[name] / median(times.rounds[name]) for name in jobs}
-    text = {name: f"{number:,.0f} a second" for name, number in speed.items()}
+    best = {name: counts[name] / min(times.rounds[name]) for name in jobs}
+    text = {name: f"{speed[name]:,.0f} a second (at best {best[name]:,.0f})" for name in jobs}
 
     def row(question: str, ours: str, theirs: str, title: str, goal: float | None) -> Row:
         return Row(
