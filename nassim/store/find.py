@@ -33,7 +33,7 @@ def find_store(name_or_path: str | Path) -> Path:
     known = known_stores()
     if text in known:
         return known[text]
-    if path.is_absolute() or len(path.parts) > 1 or path.exists():
+    if len(path.parts) != 1 or _exists(path):
         raise StoreError(
             f"No store is at {text!r} (no {MANIFEST_FILE} in it); expected the folder of a store, "
             f"or one of the known: {', '.join(sorted(known)) or 'none'}."
@@ -54,6 +54,13 @@ def known_stores() -> dict[str, Path]:
         for path in sorted(folder.iterdir())
         if _is_store(path)
     }
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a text that cannot be a path
+        return False
 
 
 def _is_store(path: Path) -> bool:

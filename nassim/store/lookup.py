@@ -101,7 +101,9 @@ class Lookup:
         keys: Iterable[Any] = names
         if seeds is not None:
             known = self._by_seed or self._starts()
-            keys = list(zip(names, np.broadcast_to(seeds, len(names)).tolist(), strict=True))
+            chosen = np.asarray(seeds)
+            _check_count("seeds", chosen, len(names))
+            keys = list(zip(names, np.broadcast_to(chosen, len(names)).tolist(), strict=True))
         try:
             starts = np.fromiter(map(known.__getitem__, keys), np.intp, len(names))
         except (KeyError, TypeError):
@@ -143,10 +145,7 @@ class Lookup:
 
     def _checked_epochs(self, epochs: ArrayLike, n: int) -> NDArray[np.integer]:
         checked = np.asarray(epochs)
-        if checked.ndim and checked.shape != (n,):
-            raise InputError(
-                f"{n} runs but epochs {checked.shape} were given; expected {n} or one."
-            )
+        _check_count("epochs", checked, n)
         if checked.size and (
             checked.dtype.kind not in "iu" or checked.min() < 1 or checked.max() > self._width
         ):
@@ -183,6 +182,11 @@ class Lookup:
                 f"that exist: {known}."
             )
         return None
+
+
+def _check_count(what: str, values: NDArray[Any], n: int) -> None:
+    if values.ndim and values.shape != (n,):
+        raise InputError(f"{n} runs but {what} {values.shape} were given; expected {n} or one.")
 
 
 def _range(values: NDArray[Any]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,24 @@ def runs() -> list[Run]:
     return [made[at] for at in order]
 
 
-@pytest.fixture
-def store(tmp_path: Path, runs: list[Run]) -> Store:
-    """A store of ``runs`` in three shards."""
-    made = Store.create(tmp_path / "store")
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy disk takes half a second to sync; that it is asked to is tested in test_files."""
+    monkeypatch.setattr("nassim.store.files.os.fsync", lambda handle: None)
+
+
+@pytest.fixture(scope="session")
+def store_master(tmp_path_factory: pytest.TempPathFactory, runs: list[Run]) -> Path:
+    made = Store.create(tmp_path_factory.mktemp("master") / "store")
     for part in (runs[:20], runs[20:21], runs[21:]):
         made.append(part, datasets=DATASETS, recipes=RECIPES)
-    return made
+    return made.path
+
+
+@pytest.fixture
+def store(tmp_path: Path, store_master: Path) -> Store:
+    """A store of ``runs`` in three shards, to be spoilt."""
+    return Store.open(shutil.copytree(store_master, tmp_path / "store"))
 
 
 @pytest.fixture
