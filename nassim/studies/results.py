@@ -8,6 +8,7 @@ own computing, which differ from run to run).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ class Study:
                 pq.write_table(table, aside, compression="zstd")
                 os.replace(aside, target)
             except OSError as error:
-                aside.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    aside.unlink()
                 raise InputError(
                     f"Results cannot be written to {str(target)!r} ({error.strerror}); "
                     "name another place with --out."

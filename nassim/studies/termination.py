@@ -136,6 +136,11 @@ def run_termination(
     specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
     learns = {spec: _terminator(spec).uses_sources for spec in specifications}
     names = target_names(store) if targets is None else list(targets)
+    if not names:
+        raise InputError(f"No target is named, of store {store.name!r} with {store.n_runs} runs.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"Target {name!r} is named twice; name it once.")
     pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
     for fold in pools:
         _check_curves(fold)
