@@ -96,7 +96,8 @@ def hard_worlds() -> dict[str, World]:
         return np.where(np.arange(epochs) < lengths[:, None], target.curves, np.nan)
 
     ragged = rng.integers(1, epochs + 1, n)
-    crashes = np.where(np.arange(n) % 3 == 0, rng.integers(0, epochs, n), epochs)
+    crashes = np.where(np.arange(n) % 3 == 0, rng.integers(1, epochs, n), epochs)
+    crashes[0] = 0  # in its first epoch
     gaps = np.where(rng.random((n, epochs)) < 0.4, np.nan, target.curves)
     gaps[::2, :3] = np.nan  # nothing is known at the first rungs
     gaps[:, -1] = target.curves[:, -1]
