@@ -10,11 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from nassim.cli import main
 from nassim.records import Architecture, Dataset, Run
 from nassim.spaces import get_space
 from nassim.store import Store
+
+# The same examples every time, and no deadline: a busy machine is no fault of the code.
+settings.register_profile("nassim", deadline=None, derandomize=True)
+settings.load_profile("nassim")
 
 EPOCHS = 6
 DATASETS = (
