@@ -43,8 +43,8 @@ def against(
     return Row(question, ours, theirs, ratio, f"{at_least:g} times", ratio >= at_least)
 
 
-def not_installed(question: str, package: str) -> Row:
-    return Row(question, theirs=f"{package}: not installed")
+def not_installed(question: str, ours: str, package: str) -> Row:
+    return Row(question, ours, f"{package}: not installed")
 
 
 @dataclass(frozen=True)
