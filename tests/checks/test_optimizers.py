@@ -211,13 +211,16 @@ def test_a_check_rejects_its_culprit(check: Check, culprit: type[Optimizer], mes
     with pytest.raises(kind, match=message) as caught:
         check(culprit)
     assert "\n" not in str(caught.value)
-    with pytest.raises(ContractError):
-        check_optimizer(culprit)
 
 
 @pytest.mark.parametrize("sound", [Greedy, Learned, Odd])
 def test_the_honest_twin_of_the_culprits_passes(sound: type[Optimizer]) -> None:
     check_optimizer(sound)
+
+
+def test_all_together_reject_a_culprit_too() -> None:
+    with pytest.raises(ContractError):
+        check_optimizer(OneAtATime)
 
 
 def test_every_check_has_a_culprit() -> None:

@@ -333,13 +333,16 @@ def test_a_check_rejects_its_culprit(
     with pytest.raises(LeakageError if leak else ContractError, match=message) as caught:
         check(culprit)
     assert "\n" not in str(caught.value)
-    with pytest.raises(ContractError):
-        check_terminator(culprit)
 
 
 @pytest.mark.parametrize("sound", [Simple, Learned, Gaussian])
 def test_the_honest_twin_of_the_culprits_passes(sound: type[Terminator]) -> None:
     check_terminator(sound)
+
+
+def test_all_together_reject_a_culprit_too() -> None:
+    with pytest.raises(ContractError):
+        check_terminator(Swallows)
 
 
 def test_every_check_has_a_culprit() -> None:
