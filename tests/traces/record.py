@@ -1,4 +1,4 @@
-"""What each terminator does, written down: ``python tests/traces/record.py`` writes it anew.
+"""What each terminator and optimizer does, written down: ``python tests/traces/record.py`` writes it anew.
 
 A trace is a short search on a small made-up table, one line an event. ``tests/test_traces.py``
 replays it and compares: a change of behaviour is a diff that a reviewer reads. Methods that learn
@@ -18,6 +18,8 @@ import numpy as np
 from nassim.checks.recording import FixedOrder, Recorder
 from nassim.checks.worlds import World, hard_worlds, small_world
 from nassim.loading import build, load, parse_specification
+from nassim.optimizers import OPTIMIZERS
+from nassim.optimizers.base import Optimizer
 from nassim.simulator import simulate
 from nassim.simulator.clock import Clock
 from nassim.terminators import TERMINATORS
@@ -40,9 +42,10 @@ class Trace:
     epochs: int = 9
     workers: int = 1
     accounting: str = "continue"
+    optimizer: str = ""  # else a fixed order
 
 
-# Every terminator of the table has a trace with its default options; what these must contain:
+# Every terminator (and optimizer) of the tables has a trace with its default options; what these must contain:
 GUARDS = {
     "asha": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
     "hyperband": (  # three brackets
@@ -87,13 +90,19 @@ OTHERS = {
         accounting="restart",
     ),
 }
-TRACES = {name: Trace(name, GUARDS.get(name, ())) for name in TERMINATORS} | OTHERS
+TRACES = (
+    {name: Trace(name, GUARDS.get(name, ())) for name in TERMINATORS}
+    | {f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=name) for name in OPTIMIZERS}
+    | OTHERS
+)
 
 
 def learns(trace: Trace) -> bool:
     """Whether this is a method that is not recorded."""
-    parsed = parse_specification(trace.specification, TERMINATORS, "terminator")
-    return bool(load(parsed.path).uses_sources)
+    parsed = [parse_specification(trace.specification, TERMINATORS, "terminator")]
+    if trace.optimizer:
+        parsed.append(parse_specification(trace.optimizer, OPTIMIZERS, "optimizer"))
+    return any(load(each.path).uses_sources for each in parsed)
 
 
 class _TimedRecorder(Recorder):
@@ -131,14 +140,18 @@ def tell(trace: Trace) -> str:
     terminator = cast(Terminator, build(parsed, "terminator"))
     recorder = _TimedRecorder(terminator, clocks, replay.lengths)
     n, epochs = world.target.curves.shape
-    order = FixedOrder(np.random.default_rng(0).permutation(n).tolist())
+    optimizer: Optimizer = FixedOrder(np.random.default_rng(0).permutation(n).tolist())
+    if trace.optimizer:
+        chosen = parse_specification(trace.optimizer, OPTIMIZERS, "optimizer")
+        optimizer = cast(Optimizer, build(chosen, "optimizer"))
     options: Any = {"workers": trace.workers, "accounting": trace.accounting}
     with mock.patch("nassim.simulator.simulate.Clock", WatchedClock):
         rng = np.random.default_rng(0)
-        episode = simulate(replay, order, recorder, rng, **options)
+        episode = simulate(replay, optimizer, recorder, rng, **options)
     kind = f", {trace.world}" if trace.world else ""
+    by = f", {trace.optimizer} search" if trace.optimizer else ""
     lines = [
-        f"# {trace.specification}: {n} runs of {epochs} epochs{kind}; "
+        f"# {trace.specification}: {n} runs of {epochs} epochs{kind}{by}; "
         f"workers={trace.workers}, accounting={trace.accounting}",
         "# seconds  epochs  action          runs",
         *recorder.lines,
