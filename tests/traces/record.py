@@ -1,4 +1,4 @@
-"""What each terminator and optimizer does, written down: ``python tests/traces/record.py`` writes it anew.
+"""What each terminator and optimizer does, written down; this script writes it anew.
 
 A trace is a short search on a small made-up table, one line an event. ``tests/test_traces.py``
 replays it and compares: a change of behaviour is a diff that a reviewer reads. Methods that learn
@@ -45,7 +45,8 @@ class Trace:
     optimizer: str = ""  # else a fixed order
 
 
-# Every terminator (and optimizer) of the tables has a trace with its default options; what these must contain:
+# Every terminator and optimizer of the tables has a trace with its default options; what those of
+# terminators must contain:
 GUARDS = {
     "asha": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
     "hyperband": (  # three brackets
