@@ -171,7 +171,7 @@ def asha_section(rounds: int, _: Path) -> Iterator[Row]:
         goal="the same",
         reached=others == 0 and late < 1e-9,
     )
-    exact, _ = bare.exact_asha(CURVES, ORDER, MILESTONES, rule, workers)
+    exact, end = bare.exact_asha(CURVES, ORDER, MILESTONES, rule, workers)
     heap = f"bare heap {times.ms('heap')}, {jobs['heap']()} epochs"
     yield against("ASHA, 4 workers: in a study", study, heap, times.ratio("study", "heap"))
     if installed("mfhpo-simulator"):

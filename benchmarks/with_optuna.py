@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import optuna
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -51,8 +50,3 @@ def search(
 
     study.optimize(objective, n_trials=len(order))
     return trained
-
-
-def one_halving_run(accuracies: np.ndarray, order: list[int], milestones: list[int]) -> int:
-    """Epochs charged by one study."""
-    return sum(search(accuracies.tolist(), order, milestones, halving_pruner()))
