@@ -139,7 +139,7 @@ class TableSource:
 
     def estimates(self, estimator: Estimator, epoch: int) -> FloatArray:
         """What an estimator says of every run after ``epoch`` epochs, (R, k), NaN for a run that
-        was over before. Remembered as long as the estimator lives.
+        was over before. Remembered as long as the estimator lives, so fit it before this.
 
         The estimator is handed beginnings that all end at this epoch, so it cannot look further.
         """

@@ -60,8 +60,9 @@ RESULTS_SCHEMA = pa.schema(
         ("leakage", pa.string()),  # none | merged | test-seen
         ("source", pa.string()),  # tabular | surrogate (R2, tau)
         ("nassim_version", pa.string()),
-        # anytime curve: after trace_cost[k] of the full cost, the incumbent's regret is
-        # trace_regret_pp[k]; before the first entry there is no incumbent
+        # anytime curve: after trace_cost[k] x full_seconds on the virtual clock, the incumbent's
+        # regret is trace_regret_pp[k]; before the first entry there is no incumbent. With one
+        # simulated worker this is the share of the full cost that has been spent.
         ("trace_cost", pa.list_(pa.float64())),
         ("trace_regret_pp", pa.list_(pa.float64())),
         # epochs trained of each candidate, in the order of the pool file
