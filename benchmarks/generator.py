@@ -8,6 +8,14 @@ same initial weights on the same images in the same order with the same shifts, 
 curves agree up to the order in which floating-point sums are taken. A third loop is the plain one
 with channels last, to show what that alone gives. All run in this process on one thread, by
 turns, and process CPU time counts, so that a busy machine distorts none.
+
+Measured (AMD EPYC, busy, PyTorch 2.13; six networks on mnist, photos and digits, 25 epochs):
+plain 255 runs a core-hour, plain with channels last 419, nassim 553, which is 2.20 +- 0.09 times
+plain; final validation accuracy differs by 0.009 (r.m.s.), by far less than with another seed.
+What gives it: channels last (pooling and depthwise convolutions), one gather for an epoch's
+augmentation in place of a loader, large evaluation batches, no number read back in the loop.
+Tried and left out: torch.jit.trace (12 to 18% less a step, but on its way out of PyTorch), one
+flat vector of weights for the optimizer (4%), depthwise convolutions by hand (slower).
 """
 
 from __future__ import annotations
