@@ -136,10 +136,13 @@ class _Books:
             begins = np.zeros_like(begins)
         spent = self._replay.cumulative_array
         durations = spent[:, epoch][runs] - spent[runs, begins]
-        times = spread(durations, idle)
-        times += clock.now
-        self.busy_seconds += float(durations.cumsum()[-1])
-        clock.announce(float(times.max()), (job, idle, times))
+        ends = spread(durations, idle)  # counted from now
+        if idle == 1:  # one after the other
+            busy = last = float(ends[-1])
+        else:
+            busy, last = float(durations.cumsum()[-1]), float(ends.max())
+        self.busy_seconds += busy
+        clock.announce(clock.now + last, (job, idle, clock.now + ends))
         return idle
 
 

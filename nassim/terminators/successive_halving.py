@@ -102,7 +102,7 @@ class HalvingSession:
 
     def _alive(self) -> IntArray:
         """Survivors that can be trained on; the others failed, or were shorter than the rest."""
-        ended = [self._view.ended(run) for run in self._survivors.tolist()]
+        ended = list(map(self._view.ended, self._survivors.tolist()))
         alive: IntArray = self._survivors[np.logical_not(ended)] if any(ended) else self._survivors
         return alive
 
