@@ -179,7 +179,7 @@ def _curve_faults(table: pa.Table, manifest: Manifest) -> Iterator[tuple[int, st
             shown |= has_finite(offsets, values)
     statuses = texts(table.column("status"))
     for row in np.flatnonzero((statuses == "ok") & ~shown):
-        yield int(row), f"status 'ok' without a {manifest.metric.name} at any epoch."
+        yield int(row), f"status 'ok' without any {manifest.metric.name}."
 
 
 def _lists(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -67,7 +67,7 @@ FAULTS = {
     "length": ("epoch_seconds", [GOOD, [1, 2], GOOD], "epoch_seconds has 2 entries for 4 epochs"),
     "status": ("status", ["ok", "fine", "ok"], "status 'fine'; expected one of ok"),
     "reason": ("status", ["ok", "oom", "ok"], "status 'oom' without a reason"),
-    "nothing measured": ("valid_accuracy", [GOOD, [np.nan] * 4, GOOD], "'ok' without a accuracy"),
+    "nothing measured": ("valid_accuracy", [GOOD, [np.nan] * 4, GOOD], "'ok' without any accuracy"),
     "no epochs": ("epochs", [4, 0, 4], "status 'ok' with 0 epochs"),
     "negative": ("flops", [1, -1, 1], "flops below 0"),
     "no name": ("recipe", ["quick", "", "quick"], "an empty name in its key"),
