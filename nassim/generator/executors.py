@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 
 from tqdm import tqdm
 
@@ -214,7 +215,8 @@ def _on_this_machine(workers: int, device: str) -> _Execute:
 
         parallel = Parallel(workers, "loky", return_as="generator_unordered", batch_size=1)
         try:
-            yield from parallel(delayed(_train_in_worker)(wanted, device) for wanted in runs)
+            mine = os.getpid()
+            yield from parallel(delayed(_train_in_worker)(wanted, device, mine) for wanted in runs)
         except TerminatedWorkerError as error:
             raise NassimError(
                 "A worker process was killed, perhaps for want of memory; what was finished is in "
@@ -264,9 +266,23 @@ def _on_ray(address: str, workers: int, device: str) -> _Execute:
     return execute
 
 
-def _train_in_worker(wanted: Wanted, device: str) -> Run:
+def _train_in_worker(wanted: Wanted, device: str, parent: int | None = None) -> Run:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if parent is not None:
+        _end_with(parent)
     return _train(wanted, device)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """From now on this process ends when its parent does, however that is killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _train(wanted: Wanted, device: str) -> Run:
