@@ -94,6 +94,8 @@ def train(
         text = _one_line(error)
         status = "oom" if "can't allocate memory" in text else "error"
         reason = f"{type(error).__name__}: {text}"
+    finally:
+        torch.set_flush_denormal(False)  # the caller's process counts on subnormal numbers
     curves = np.array(epochs, np.float32).reshape(len(epochs), len(_Epoch._fields)).T
     train_loss, train_accuracy, valid, test, seconds, evaluation_seconds = curves
     return Run(
