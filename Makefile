@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: setup  ## compare early-termination methods on the bundled store, into demo/
-	$(BIN)/nassim terminate --workers $(WORKERS) --out demo/results.parquet --report demo/report.html
+	$(BIN)/nassim terminate --workers $(WORKERS) --model-seeds 1 --out demo/results.parquet --report demo/report.html
 
 test: setup  ## all tests and doctests
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -142,7 +142,8 @@ class LCRankNet(Estimator):
         inputs = _Inputs.fit(tasks, sources.metric)
         network = _Network(self, inputs.encoder.sizes, len(tasks), rng)
         with _one_thread():
-            _train(self, network, [_Task.prepare(task, inputs) for task in tasks], rng)
+            least = 0 if self.use_architecture else 1
+            _train(self, network, [_Task.prepare(task, inputs, least) for task in tasks], rng)
         self._fitted = inputs, network
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
@@ -413,7 +414,9 @@ class _Task:
     lengths: tuple[int, ...]  # epochs after which its curves may be cut
 
     @classmethod
-    def prepare(cls, task: SourceTask, inputs: _Inputs) -> _Task:
+    def prepare(cls, task: SourceTask, inputs: _Inputs, least: int) -> _Task:
+        """``least`` is the shortest length from which the network can say anything."""
+        n_epochs = task.curves.shape[1]
         values = task.values.astype(np.float64)
         finite = np.isfinite(values)
         values[~finite] = values[finite].min() if finite.any() else 0.0
@@ -422,7 +425,7 @@ class _Task:
             torch.from_numpy(inputs.sizes(task.architectures, task.n_params, task.flops)),
             torch.from_numpy(inputs.curves(task.curves)),
             torch.from_numpy(values),
-            tuple(length for length in LENGTHS if length < task.curves.shape[1]),
+            tuple(length for length in LENGTHS if least <= length < n_epochs) or (n_epochs,),
         )
 
 

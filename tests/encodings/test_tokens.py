@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nassim.encodings import PADDING, UNKNOWN, TokenEncoder, words
@@ -120,6 +120,7 @@ def test_another_space_is_refused() -> None:
         TokenEncoder.fit([])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.text(min_size=1))
 def test_any_text_can_be_encoded(sources: list[str], target: str) -> None:
     encoder = TokenEncoder.fit(table(*sources))
