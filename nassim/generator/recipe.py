@@ -13,6 +13,7 @@ from nassim.records import Dataset
 
 __all__ = ["Recipe"]
 
+OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "constant", "step")
 
 
@@ -20,8 +21,9 @@ SCHEDULES = ("cosine", "constant", "step")
 class Recipe:
     """Everything that decides a learning curve besides architecture, data and seed.
 
-    Stochastic gradient descent with cross-entropy. ``channels`` and ``cells`` (normal cells a
-    stage) are the network's; images larger than ``resolution`` pixels are averaged down to it
+    Cross-entropy, minimised by ``optimizer``: ``sgd``, or ``adamw`` (which has no use for
+    ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001).
+    ``channels`` and ``cells`` (normal cells a stage) are the network's; images larger than ``resolution`` pixels are averaged down to it
     (0 keeps all); ``shift``, ``cutout`` are in pixels (0 is off). ``schedule`` is ``cosine``
     (to zero, every step), ``constant`` or ``step`` (a tenth at half and at three quarters).
     Accuracy is measured every ``valid_every``-th epoch and after the last; on the test images
@@ -55,6 +57,7 @@ class Recipe:
     valid_every: int = 1
     test_every: int = 0
     limit_seconds: float = 0.0
+    optimizer: str = "sgd"
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -74,6 +77,11 @@ class Recipe:
                 raise InputError(f"Recipe key {name!r} is {value!r}; expected {least} or more.")
         if self.momentum >= 1 or self.label_smoothing >= 1:
             raise InputError("Recipe keys 'momentum' and 'label_smoothing' must be below 1.")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(
+                f"Recipe key 'optimizer' is {self.optimizer!r}; "
+                f"expected one of {', '.join(OPTIMIZERS)}."
+            )
         if self.schedule not in SCHEDULES:
             raise InputError(
                 f"Recipe key 'schedule' is {self.schedule!r}; "
@@ -102,6 +110,8 @@ class Recipe:
         """All settings but the name, as plain values."""
         settings = asdict(self)
         del settings["name"]
+        if self.optimizer == "sgd":
+            del settings["optimizer"]  # younger than the first stores, whose recipes keep their id
         return settings
 
 

@@ -121,6 +121,20 @@ def train(
     )
 
 
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights, decay = network.parameters(), recipe.weight_decay
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        weights,
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=decay,
+        nesterov=recipe.nesterov,
+        fused=True,
+    )
+
+
 def _train(
     network: nn.Module,
     data: DeviceImages,
@@ -131,14 +145,7 @@ def _train(
     """Train ``network`` and append each finished epoch to ``epochs``."""
     device = data.padded.device
     clock = _clock(device)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    optimizer = _optimizer(network, recipe)
     group = optimizer.param_groups[0]
     steps = len(data.y_train) // recipe.batch_size
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

@@ -15,8 +15,9 @@ def test_id_is_the_name_and_a_hash_of_all_settings() -> None:
     changes: dict[type, object] = {int: 7, float: 0.25, bool: True}
     ids = {recipe.id}
     fields = [f for f in dataclasses.fields(Recipe) if f.name not in ("name", "nesterov")]
+    named = {"schedule": "step", "optimizer": "adamw"}
     for field in fields:
-        value = "step" if field.name == "schedule" else changes[type(getattr(recipe, field.name))]
+        value = named.get(field.name) or changes[type(getattr(recipe, field.name))]
         ids.add(dataclasses.replace(recipe, **{field.name: value}).id)
     ids.add(dataclasses.replace(recipe, nesterov=False).id)
     assert len(ids) == len(fields) + 2
@@ -43,6 +44,7 @@ def test_one_and_one_point_zero_are_one_recipe() -> None:
         ({"learning_rate": -0.1}, "'learning_rate' is -0.1; expected 0.0 or more"),
         ({"batch_size": 1}, "'batch_size' is 1; expected 2 or more"),
         ({"schedule": "cosin"}, "expected one of cosine, constant, step"),
+        ({"optimizer": "adam"}, "expected one of sgd, adamw"),
         ({"flip": 1}, "'flip' is 1; expected true or false"),
         ({"momentum": 1.0}, "below 1"),
         ({"momentum": 0.0}, "expected a momentum above 0"),

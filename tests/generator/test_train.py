@@ -53,6 +53,21 @@ def test_a_run_has_whole_curves(digits: ImageData) -> None:
     to_table([run], ACCURACY)  # a store takes it
 
 
+def test_another_optimizer_gives_other_curves_and_learns(digits: ImageData) -> None:
+    recipe = dataclasses.replace(QUICK, optimizer="adamw", learning_rate=0.01, epochs=6)
+    adam, sgd = train(CONV, digits, recipe, seed=0), train(CONV, digits, QUICK, seed=0)
+    assert adam.status == "ok"
+    assert adam.recipe != sgd.recipe
+    assert adam.train_loss[0] != sgd.train_loss[0]
+    assert adam.train_loss[-1] < adam.train_loss[0]
+
+
+def test_training_leaves_floating_point_arithmetic_as_it_was(digits: ImageData) -> None:
+    train(CONV, digits, QUICK, seed=0)
+    tiny = np.array([np.finfo(np.float64).smallest_normal])
+    assert (tiny / 2 > 0).all()  # a subnormal number, not flushed to zero
+
+
 def test_the_same_seed_gives_the_same_curves_bit_by_bit(digits: ImageData) -> None:
     recipe = dataclasses.replace(QUICK, flip=True, cutout=3)
     first = train(CONV, digits, recipe, seed=7)
