@@ -1,6 +1,6 @@
 """How well do LCRankNet and the last value rank the runs of a dataset that they have not seen?
 
-Usage: python analysis/ranking.py STORE [--size N]
+Usage: python analysis/ranking.py [STORE] [--size N]
 
 Prints, for each target, the Spearman correlation between what is known after an epoch and what a
 run is worth in the end. docs/results.md quotes it.
@@ -23,7 +23,7 @@ EPOCHS = (0, 1, 2, 3, 5, 8, 12, 20)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("store")
+    parser.add_argument("store", nargs="?", default="images")
     parser.add_argument("--size", type=int)
     options = parser.parse_args()
     store = Store.open(find_store(options.store))
