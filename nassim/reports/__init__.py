@@ -1,19 +1,15 @@
 """Reports: ``*_table`` computes plain numbers, ``*_figure`` draws them and computes nothing.
 
-Tables are in :mod:`nassim.reports.termination`, figures in :mod:`nassim.reports.figures`, the HTML
-page in :mod:`nassim.reports.page`. All read the tables of a study and nothing else.
+Tables are in :mod:`nassim.reports.termination` and :mod:`nassim.reports.searches`, which stand on
+:mod:`nassim.reports.grid`; figures in :mod:`nassim.reports.figures`, the HTML page in
+:mod:`nassim.reports.page`. All read the tables of a study and nothing else.
 """
 
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
+from nassim.reports.grid import split_settings
 from nassim.reports.page import report_page, save_figures
-from nassim.reports.termination import (
-    anytime_table,
-    comparison_table,
-    curves_table,
-    split_settings,
-    termination_table,
-    timings_table,
-)
+from nassim.reports.searches import anytime_table, curves_table
+from nassim.reports.termination import comparison_table, termination_table, timings_table
 
 __all__ = [
     "anytime_figure",

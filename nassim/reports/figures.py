@@ -20,7 +20,8 @@ from nassim.reports.drawing import (
     regret_axis,
     styled,
 )
-from nassim.reports.termination import AnytimeTable, CurvesTable, TerminationTable
+from nassim.reports.searches import AnytimeTable, CurvesTable
+from nassim.reports.termination import TerminationTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

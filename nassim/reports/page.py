@@ -19,16 +19,13 @@ import pyarrow as pa
 from nassim.ranking.intervals import RESAMPLES, smallest_sign_test
 from nassim.reports.drawing import save_figure, to_svg
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
+from nassim.reports.grid import Settings, split_settings
+from nassim.reports.searches import CurvesTable, anytime_table, curves_table
 from nassim.reports.termination import (
     BUDGET_MATCHED,
     ComparisonTable,
-    CurvesTable,
-    Settings,
     TerminationTable,
-    anytime_table,
     comparison_table,
-    curves_table,
-    split_settings,
     termination_table,
     timings_table,
 )
@@ -50,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["findings", "headline", "report_page", "save_figures"]
 
 CHEAP = 0.1  # the headline is about methods that cost at most this share of full training
-# Methods that learn nothing from other datasets, by name: what a learned method has to beat.
-SIMPLE = ("never", "last_value", "median", "asha", "hyperband", "successive_halving")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +184,9 @@ def findings(table: TerminationTable, against_random: ComparisonTable) -> list[s
     for learned in (True, False):  # a learned method behind a simple one is the first news
         for m, name in enumerate(table.methods):
             by = table.dominators[m]
-            if not by or learned == (_base(name) in SIMPLE) or name == "never":
+            if not by or learned != table.learns[m] or name == "never":
                 continue
-            simple = [other for other in by if _base(other) in SIMPLE]
+            simple = [other for other in by if not table.learns[table.methods.index(other)]]
             other = (simple if learned and simple else by)[0]
             rest = f" (and by {len(by) - 1} more)" if len(by) > 1 else ""
             notes.append(
@@ -245,7 +240,7 @@ def findings(table: TerminationTable, against_random: ComparisonTable) -> list[s
         others = float(np.mean(table.full_seconds.sum() - table.full_seconds))
         notes.append(
             "A method that learns from the other datasets is given their runs for free; training "
-            f"the pools of the other targets took {duration(others)} in the mean fold."
+            f"the pools of the other targets took {s.time(others)} in the mean fold."
         )
     if not np.isfinite(table.test_regret.mean).any():
         notes.append("Test values were not measured, so there is no test regret.")
@@ -296,10 +291,6 @@ def _headline_method(table: TerminationTable) -> tuple[int, str]:
         f"Of the {len(cheap)} methods that cost {least}, {table.methods[best]} has the lowest "
         "mean regret: it"
     )
-
-
-def _base(method: str) -> str:
-    return method.split(":")[0]
 
 
 def _unit_in_words(table: TerminationTable) -> str:

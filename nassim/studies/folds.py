@@ -96,6 +96,7 @@ class Fold:
     sealed: Sealed
     metric: Metric
     space: str
+    time_unit: str  # of the table's seconds: "seconds", or "epochs" where none were measured
 
 
 def target_names(store: Store) -> list[str]:
@@ -144,7 +145,9 @@ def load_fold(plan: FoldPlan, target: str) -> Fold:
     )
     test = store.metric.sign * runs.test[rows]
     sealed = Sealed(np.array([_mean(test[table.runs_of[c]]) for c in range(len(ids))]))
-    return Fold(datasets[target], sources, table, sealed, store.metric, runs.space)
+    return Fold(
+        datasets[target], sources, table, sealed, store.metric, runs.space, _time_unit(runs, rows)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +158,7 @@ class _Runs:
     architecture: np.ndarray
     canonical: np.ndarray
     architectures: dict[str, Architecture]
+    recipe: np.ndarray
     seed: np.ndarray
     curves: FloatArray
     seconds: FloatArray
@@ -206,6 +210,7 @@ def _load_runs(plan: FoldPlan) -> _Runs:
         texts,
         np.where(canonical == "", texts, canonical),
         architectures,
+        index.recipe[keep],
         index.seed[keep],
         curves.astype(np.float64),
         store.curves("epoch_seconds")[keep].astype(np.float64),
@@ -241,6 +246,18 @@ def _pool_rows(plan: FoldPlan, runs: _Runs, target: str, names: list[str]) -> np
         ids = np.sort(rng.choice(ids, plan.size, replace=False))
         rows = rows[np.isin(runs.architecture[rows], ids)]
     return rows
+
+
+def _time_unit(runs: _Runs, rows: np.ndarray) -> str:
+    """What an importer notes in the recipe of a table without times; else seconds."""
+    recipes = sorted(set(runs.recipe[rows].tolist()))
+    units = {str(runs.store.recipes[recipe].get("seconds", "measured")) for recipe in recipes}
+    if "epochs" in units and len(units) > 1:
+        raise InputError(
+            f"Of the recipes {', '.join(recipes)} some have measured seconds and others count "
+            "epochs; choose one with --recipe."
+        )
+    return "epochs" if units == {"epochs"} else "seconds"
 
 
 def _source_task(plan: FoldPlan, runs: _Runs, dataset: Dataset) -> SourceTask:

@@ -43,6 +43,7 @@ RESULTS_SCHEMA = pa.schema(
         *_KEYS,
         ("optimizer", pa.string()),
         ("options", pa.string()),  # JSON, the method's options that were given
+        ("learns", pa.bool_()),  # from the other datasets
         ("workers", pa.int32()),  # simulated
         ("accounting", pa.string()),  # continue | restart
         ("candidates", pa.int32()),
@@ -50,6 +51,7 @@ RESULTS_SCHEMA = pa.schema(
         ("regret_test_pp", pa.float64()),  # NaN where the test was not measured
         ("random_regret_pp", pa.float64()),  # full trainings in the same order at the same cost
         ("cost_fraction", pa.float64()),  # of training every candidate fully
+        ("time_unit", pa.string()),  # of the next two: seconds, or epochs where none were measured
         ("simulated_seconds", pa.float64()),  # on the virtual clock
         ("full_seconds", pa.float64()),  # of training every candidate fully, one after the other
         ("epochs_charged", pa.int64()),

@@ -216,7 +216,7 @@ def _run(task: _Task) -> _Answer:
         method = {"target": task.target, "method": spec.text, "model_seed": task.model_seed}
         options = json.dumps(dict(spec.options), sort_keys=True)
         for row in _replay_orders(fold, plan, terminator):
-            rows.append(row | method | {"options": options})
+            rows.append(row | method | {"options": options, "learns": fitted.uses_sources})
         search_seconds = time.perf_counter() - started
         timings.append(method | {"fit_seconds": fit_seconds, "search_seconds": search_seconds})
     return rows, timings
@@ -314,6 +314,7 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> 
         "optimizer": "random",
         "workers": plan.simulated_workers,
         "accounting": plan.accounting,
+        "time_unit": fold.time_unit,
         "leakage": LEAKAGE[folds.split],
         "source": "tabular",
         "nassim_version": nassim.__version__,

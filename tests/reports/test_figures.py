@@ -8,7 +8,8 @@ import pytest
 from nassim.errors import InputError
 from nassim.reports.drawing import looks, new_figure, place_labels, save_figure, styled, to_svg
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
-from nassim.reports.termination import anytime_table, curves_table, termination_table
+from nassim.reports.searches import anytime_table, curves_table
+from nassim.reports.termination import termination_table
 
 METHODS = (
     *("never", "last_value", "median", "asha", "asha:eta=4", "hyperband"),

@@ -7,12 +7,11 @@ import pyarrow as pa
 import pytest
 
 from nassim.errors import InputError, UnknownNameError
+from nassim.reports.grid import split_settings
+from nassim.reports.searches import anytime_table, curves_table
 from nassim.reports.termination import (
     BUDGET_MATCHED,
-    anytime_table,
     comparison_table,
-    curves_table,
-    split_settings,
     termination_table,
     timings_table,
 )
