@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Optimizer(ABC):
     """Proposes candidates."""
 
     uses_sources = False  # whether ``fit`` learns from other datasets
+    # options that make it cheap enough to be checked each time the tests run, if it is not
+    quick_options: ClassVar[Mapping[str, object]] = {}
 
     def fit(self, sources: Sources, seed: int) -> None:
         """Learn from the other datasets: the only door for transfer. Nothing by default."""

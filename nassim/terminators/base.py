@@ -18,9 +18,9 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -107,6 +107,8 @@ class Terminator(ABC):
     """Decides which runs are trained, and for how long."""
 
     uses_sources = False  # whether ``fit`` learns from other datasets
+    # options that make it cheap enough to be checked each time the tests run, if it is not
+    quick_options: ClassVar[Mapping[str, object]] = {}
 
     def fit(self, sources: Sources, seed: int) -> None:
         """Learn from the other datasets: the only door for transfer. Nothing by default."""

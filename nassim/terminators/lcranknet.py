@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -93,6 +93,7 @@ class LCRankNet(Estimator):
     """
 
     uses_sources = True
+    quick_options: ClassVar[Mapping[str, object]] = {"steps": 5}
 
     def __init__(
         self,
