@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -119,7 +120,8 @@ def generate(
     failed, interrupted = 0, False
     unsaved: list[Run] = []
     saved_at = time.monotonic()
-    with tqdm(total=len(queue.missing), unit="run", disable=not progress) as bar:
+    every = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log wants few lines
+    with tqdm(total=len(queue.missing), unit="run", disable=not progress, mininterval=every) as bar:
 
         def save() -> None:
             nonlocal saved_at, failed

@@ -90,7 +90,7 @@ def train(
         status, reason = stopped.status, str(stopped)
     except (MemoryError, torch.OutOfMemoryError) as error:
         status, reason = "oom", _one_line(error)
-    except Exception as error:
+    except Exception as error:  # one bad run must not end a generation; the store says why
         text = _one_line(error)
         status = "oom" if "can't allocate memory" in text else "error"
         reason = f"{type(error).__name__}: {text}"

@@ -63,7 +63,7 @@ class Lookup:
         self._width = values.shape[1]
         self._flat = self.values.reshape(-1)
         # Indexing a memoryview gives a Python float twice as fast as indexing an array.
-        self._view = memoryview(self._flat)  # type: ignore[arg-type]
+        self._view = memoryview(self._flat)  # type: ignore[arg-type]  # an array is a buffer
         self._by_name = self._starts_of_single_runs()
         self._by_seed: dict[tuple[str, int], int] | None = None  # made when a seed is first named
 

@@ -14,8 +14,10 @@ import nassim
 from nassim.errors import InputError, UnknownNameError
 from nassim.loading import parse_specifications
 from nassim.records import Dataset, Metric, Run
+from nassim.reports import termination_table
 from nassim.simulator import Episode, Replay, simulate
 from nassim.store import Store
+from nassim.store.importers import import_into
 from nassim.studies import termination
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import read_study
@@ -467,3 +469,26 @@ def test_a_study_of_one_method_can_be_read_again(folds: FoldPlan, tmp_path: Path
     again = read_study(tmp_path / "deep" / "results.parquet")
     assert again.results.equals(study.results)
     assert again.pool.equals(study.pool)
+
+
+def test_a_table_without_times_is_counted_in_epochs(tmp_path: Path, folds: FoldPlan) -> None:
+    table = tmp_path / "curves.csv"
+    lines = ["dataset,architecture,epoch,valid_accuracy"]
+    lines += [
+        f"{dataset},{dataset}{k},{epoch},{0.1 * epoch + 0.05 * k}"
+        for dataset in ("a", "b")
+        for k in range(3)
+        for epoch in (1, 2, 3)
+    ]
+    table.write_text("\n".join(lines))
+    import_into("table", table, tmp_path / "store")
+    plan = FoldPlan(str(tmp_path / "store"), Store.open(tmp_path / "store").sha)
+    study = run_termination(TerminationPlan("never", orders=1), plan)
+    assert {row["time_unit"] for row in study.results.to_pylist()} == {"epochs"}
+    assert "9 epochs" in termination_table(study.results, study.pool).to_text()
+    assert {row["time_unit"] for row in rows(folds, "never")} == {"seconds"}
+
+
+def test_results_say_which_methods_learn(folds: FoldPlan) -> None:
+    found = {row["method"]: row["learns"] for row in rows(folds, "never,lcranknet:steps=1")}
+    assert found == {"never": False, "lcranknet:steps=1": True}
