@@ -40,7 +40,7 @@ def load_dataset(name: str, cache: str | Path | None = None) -> ImageData:
 
     >>> data = load_dataset("digits")
     >>> data.x_train.shape, data.record.classes
-    ((400, 8, 8, 1), 10)
+    ((297, 8, 8, 1), 10)
 
     Raises
     ------
