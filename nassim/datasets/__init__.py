@@ -20,7 +20,9 @@ __all__ = ["DATASETS", "ImageData", "default_cache", "load_dataset"]
 DATASETS: dict[str, str] = {
     "animals": "nassim.datasets.animals:animals",
     "digits": "nassim.datasets.handwritten:digits",
+    "emoji": "nassim.datasets.emoji:emoji",
     "fashion": "nassim.datasets.fashion:fashion",
+    "glyphs": "nassim.datasets.glyphs:glyphs",
     "kuzushiji": "nassim.datasets.kuzushiji:kuzushiji",
     "mnist": "nassim.datasets.handwritten:mnist",
     "optdigits": "nassim.datasets.handwritten:optdigits",
@@ -38,7 +40,7 @@ def load_dataset(name: str, cache: str | Path | None = None) -> ImageData:
 
     >>> data = load_dataset("digits")
     >>> data.x_train.shape, data.record.classes
-    ((400, 8, 8, 1), 10)
+    ((297, 8, 8, 1), 10)
 
     Raises
     ------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nassim.errors import InputError
 from nassim.records import Dataset
 
-__all__ = ["ImageData", "drop_duplicates", "image_data", "shuffled", "split"]
+__all__ = ["ImageData", "drop_duplicates", "image_data", "shuffled", "split", "split_groups"]
 
 Pixels = NDArray[Any]  # uint8 or float32, (images, height, width, channels)
 Labels = NDArray[np.int64]
@@ -93,4 +93,25 @@ def split(
     order = shuffled(len(x))
     stop = len(x) if n_test is None else wanted
     train, valid, test = np.split(order[:stop], [n_train, n_train + n_valid])
+    return x[train], y[train], x[valid], y[valid], x[test], y[test]
+
+
+def split_groups(
+    x: Pixels, y: Labels, groups: NDArray[np.int64], n_train: int, n_valid: int
+) -> tuple[Pixels, Labels, Pixels, Labels, Pixels, Labels]:
+    """Split so that the images of one group (of a font, say) are in one split, whole.
+
+    ``groups`` numbers each image's group, (n,); ``n_train`` and ``n_valid`` count groups, and
+    the rest is for the test. Groups are dealt, and images ordered, by fixed shuffles.
+
+    >>> x, y, groups = np.arange(6), np.zeros(6, np.int64), np.array([0, 0, 1, 1, 2, 2])
+    >>> x_train, _, x_valid, _, x_test, _ = split_groups(x, y, groups, 1, 1)
+    >>> sorted(x_train.tolist()), sorted(x_valid.tolist()), sorted(x_test.tolist())
+    ([4, 5], [2, 3], [0, 1])
+    """
+    place = np.empty(int(groups.max()) + 1, np.int64)
+    place[shuffled(len(place))] = np.arange(len(place))
+    order = shuffled(len(x))
+    part = np.digitize(place[groups[order]], [n_train, n_train + n_valid])
+    train, valid, test = (order[part == k] for k in range(3))
     return x[train], y[train], x[valid], y[valid], x[test], y[test]

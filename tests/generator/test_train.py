@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_curves_bit_by_bit(digits: ImageData) -> No
 
 
 def test_networks_learn(digits: ImageData) -> None:
-    recipe = dataclasses.replace(QUICK, epochs=8, n_train=400)
+    recipe = dataclasses.replace(QUICK, epochs=8, n_train=288)
     run = train(CONV, digits, recipe, seed=0)
     assert run.train_loss[-1] < 0.6 * run.train_loss[0]
     assert run.scores["valid"][-1] > 0.6
@@ -262,7 +262,7 @@ def test_training_images_have_mean_zero_and_deviation_one_and_valid_their_scale(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_gpu_learns_the_same(digits: ImageData) -> None:
-    recipe = dataclasses.replace(QUICK, epochs=8, n_train=400)
+    recipe = dataclasses.replace(QUICK, epochs=8, n_train=288)
     gpu = train(CONV, digits, recipe, seed=0, device="cuda")
     cpu = train(CONV, digits, recipe, seed=0)
     assert gpu.status == "ok"
