@@ -20,7 +20,11 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images (n, height, width, channels) and labels (n,) of three disjoint splits."""
+    """Images (n, height, width, channels) and labels (n,) of three disjoint splits.
+
+    ``may_flip``: an image and its mirror image are of one class (not so for letters), so that a
+    recipe's ``flip`` applies.
+    """
 
     record: Dataset
     x_train: Pixels
@@ -29,6 +33,7 @@ class ImageData:
     y_valid: Labels
     x_test: Pixels
     y_test: Labels
+    may_flip: bool = True
 
 
 def image_data(
@@ -37,6 +42,7 @@ def image_data(
     source: str,
     licence: str,
     parts: tuple[Pixels, Labels, Pixels, Labels, Pixels, Labels],
+    may_flip: bool = True,
 ) -> ImageData:
     """Put splits and their provenance together; the record's hash covers all six arrays."""
     x_train, y_train, x_valid, y_valid, x_test, y_test = parts
@@ -56,7 +62,7 @@ def image_data(
         licence=licence,
         sha256=digest.hexdigest(),
     )
-    return ImageData(record, x_train, y_train, x_valid, y_valid, x_test, y_test)
+    return ImageData(record, x_train, y_train, x_valid, y_valid, x_test, y_test, may_flip)
 
 
 def drop_duplicates(x: Pixels, y: Labels) -> tuple[Pixels, Labels]:

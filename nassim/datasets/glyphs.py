@@ -47,6 +47,7 @@ def glyphs(cache: Path) -> ImageData:
         f"Debian {PACKAGE.requirement}, A to Z of {len(fonts)} fonts, drawn by Pillow",
         "redistributable (Brian Kent)",
         split_groups(x, y, font, N_TRAIN, N_VALID),
+        may_flip=False,
     )
 
 

@@ -39,6 +39,7 @@ def digits(cache: Path) -> ImageData:
         "scikit-learn load_digits (UCI optical recognition of handwritten digits)",
         "BSD-3-Clause",
         split(x, y, n_train=297, n_valid=1000),
+        may_flip=False,
     )
 
 
@@ -58,6 +59,7 @@ def optdigits(cache: Path) -> ImageData:
         f"PyPI {KEEL.requirement}, raw/optdigits.dat without scikit-learn's digits",
         "not stated (KEEL/UCI)",
         split(x[other].reshape(-1, 8, 8, 1), y[other], n_train=1000, n_valid=1400),
+        may_flip=False,
     )
 
 
@@ -77,4 +79,5 @@ def mnist(cache: Path) -> ImageData:
         f"PyPI {MNIST.requirement}, 7,000 of the 70,000 images",
         "not stated",
         (x_train, y_train, x_valid, y_valid, x_test, y_test),
+        may_flip=False,
     )

@@ -30,6 +30,7 @@ class DeviceImages:
     y_test: Tensor
     shape: tuple[int, int, int]
     classes: int
+    may_flip: bool = True
 
 
 def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceImages:
@@ -63,6 +64,7 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
         *(padded, y_train, x_valid, y_valid, x_test, y_test),
         shape=(height, width, channels),
         classes=data.record.classes,
+        may_flip=data.may_flip,
     )
 
 
@@ -88,7 +90,7 @@ def epoch_images(
     order = rng.permutation(len(data.y_train))[:n]
     rows = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(height)
     columns = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(width)
-    if recipe.flip:
+    if recipe.flip and data.may_flip:
         flipped = rng.random(n) < 0.5
         columns[flipped] = columns[flipped, ::-1]
     device = data.padded.device

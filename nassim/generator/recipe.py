@@ -25,9 +25,10 @@ class Recipe:
     ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001). ``channels``
     and ``cells`` (normal cells a stage) are the network's; images larger than ``resolution``
     pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in pixels (0 is
-    off). ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth at
-    half and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after
-    the last; on the test images every ``test_every``-th (0: after the last only). A run that
+    off); ``flip`` mirrors half of the images, where a dataset's images may be mirrored.
+    ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth at half
+    and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after the
+    last; on the test images every ``test_every``-th (0: after the last only). A run that
     takes longer than ``limit_seconds`` is stopped and recorded as such (0: no limit).
 
     >>> Recipe("short", epochs=2).settings["learning_rate"]
