@@ -19,14 +19,19 @@ __all__ = ["DATASETS", "ImageData", "default_cache", "load_dataset"]
 
 DATASETS: dict[str, str] = {
     "animals": "nassim.datasets.animals:animals",
+    "cifar10": "nassim.datasets.openml:cifar10",
+    "cifar100": "nassim.datasets.openml:cifar100",
     "digits": "nassim.datasets.handwritten:digits",
     "emoji": "nassim.datasets.emoji:emoji",
     "fashion": "nassim.datasets.fashion:fashion",
+    "fashion_mnist": "nassim.datasets.openml:fashion_mnist",
     "glyphs": "nassim.datasets.glyphs:glyphs",
     "kuzushiji": "nassim.datasets.kuzushiji:kuzushiji",
     "mnist": "nassim.datasets.handwritten:mnist",
     "optdigits": "nassim.datasets.handwritten:optdigits",
     "photos": "nassim.datasets.photos:photos",
+    "quickdraw": "nassim.datasets.quickdraw:quickdraw",
+    "svhn": "nassim.datasets.openml:svhn",
 }
 
 
