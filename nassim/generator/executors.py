@@ -16,11 +16,12 @@ from threading import Thread
 
 from tqdm import tqdm
 
-from nassim.datasets import ImageData, load_dataset
+from nassim.datasets import Data, load_dataset
 from nassim.errors import DuplicateKeyError, InputError, MissingDependencyError, NassimError
 from nassim.generator.claims import Claims
 from nassim.generator.plan import Plan, Wanted, read_plan, wanted_runs
 from nassim.records import ACCURACY, Run, RunKey
+from nassim.spaces import get_space
 from nassim.store import Store
 
 __all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
@@ -113,7 +114,9 @@ def generate(
     datasets = {name: _dataset(name).record for name in {run.dataset: 0 for run in wanted}}
     recipes = {run.recipe.id: run.recipe.settings for run in wanted}
     for run in wanted:
-        run.recipe.check_fits(datasets[run.dataset])
+        record = datasets[run.dataset]
+        get_space(run.architecture.space).check_input(record.shape, f"dataset {record.name!r}")
+        run.recipe.check_fits(record)
     store = Store.open_or_create(plan.store, ACCURACY)
     store.append([], datasets=list(datasets.values()), recipes=recipes)
     queue = _Queue(wanted, store)
@@ -299,7 +302,7 @@ def _train(wanted: Wanted, device: str) -> Run:
 
 
 @cache
-def _dataset(name: str) -> ImageData:
+def _dataset(name: str) -> Data:
     """Each process loads a dataset once."""
     return load_dataset(name)
 

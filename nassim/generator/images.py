@@ -12,7 +12,7 @@ from torch import Tensor
 from nassim.datasets import ImageData
 from nassim.generator.recipe import Recipe
 
-__all__ = ["DeviceImages", "epoch_images", "to_device"]
+__all__ = ["DeviceImages", "to_device"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,49 @@ class DeviceImages:
     shape: tuple[int, int, int]
     classes: int
     may_flip: bool = True
+
+    @property
+    def valid(self) -> tuple[Tensor, Tensor]:
+        """Validation inputs (n, channels, height, width) and labels."""
+        return self.x_valid.permute(0, 3, 1, 2), self.y_valid
+
+    @property
+    def test(self) -> tuple[Tensor, Tensor]:
+        """Test inputs (n, channels, height, width) and labels."""
+        return self.x_test.permute(0, 3, 1, 2), self.y_test
+
+    def epoch(self, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """An epoch's training images (n, channels, height, width), channels last, and their labels.
+
+        Shuffled, shifted, flipped and cut out by one gather: all random numbers are drawn here, so
+        batches are only slices. What is left over by the batch size is left out.
+        """
+        n = len(self.y_train) // recipe.batch_size * recipe.batch_size
+        height, width, _ = self.shape
+        order = rng.permutation(len(self.y_train))[:n]
+        rows = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(height)
+        columns = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(width)
+        if recipe.flip and self.may_flip:
+            flipped = rng.random(n) < 0.5
+            columns[flipped] = columns[flipped, ::-1]
+        device = self.padded.device
+        index = torch.from_numpy(order).to(device)
+        x = self.padded[
+            index[:, None, None],
+            torch.from_numpy(rows).to(device)[:, :, None],
+            torch.from_numpy(columns).to(device)[:, None, :],
+        ]
+        if recipe.cutout:
+            kept = np.ones((n, height, width), bool)
+            top = rng.integers(0, height, n)[:, None] - recipe.cutout // 2
+            left = rng.integers(0, width, n)[:, None] - recipe.cutout // 2
+            inside = [
+                (np.arange(size) >= start) & (np.arange(size) < start + recipe.cutout)
+                for size, start in ((height, top), (width, left))
+            ]
+            kept &= ~(inside[0][:, :, None] & inside[1][:, None, :])
+            x = x * torch.from_numpy(kept).to(device)[..., None]
+        return x.permute(0, 3, 1, 2), self.y_train[index]
 
 
 def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceImages:
@@ -75,39 +118,3 @@ def _average_down(x: Tensor, resolution: int) -> Tensor:
         return x
     size = (min(height, resolution), min(width, resolution))
     return F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1).contiguous()
-
-
-def epoch_images(
-    data: DeviceImages, recipe: Recipe, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """An epoch's training images (n, channels, height, width), channels last, and their labels.
-
-    Shuffled, shifted, flipped and cut out by one gather: all random numbers are drawn here, so
-    batches are only slices. What is left over by the batch size is left out.
-    """
-    n = len(data.y_train) // recipe.batch_size * recipe.batch_size
-    height, width, _ = data.shape
-    order = rng.permutation(len(data.y_train))[:n]
-    rows = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(height)
-    columns = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(width)
-    if recipe.flip and data.may_flip:
-        flipped = rng.random(n) < 0.5
-        columns[flipped] = columns[flipped, ::-1]
-    device = data.padded.device
-    index = torch.from_numpy(order).to(device)
-    x = data.padded[
-        index[:, None, None],
-        torch.from_numpy(rows).to(device)[:, :, None],
-        torch.from_numpy(columns).to(device)[:, None, :],
-    ]
-    if recipe.cutout:
-        kept = np.ones((n, height, width), bool)
-        top = rng.integers(0, height, n)[:, None] - recipe.cutout // 2
-        left = rng.integers(0, width, n)[:, None] - recipe.cutout // 2
-        inside = [
-            (np.arange(size) >= start) & (np.arange(size) < start + recipe.cutout)
-            for size, start in ((height, top), (width, left))
-        ]
-        kept &= ~(inside[0][:, :, None] & inside[1][:, None, :])
-        x = x * torch.from_numpy(kept).to(device)[..., None]
-    return x.permute(0, 3, 1, 2), data.y_train[index]

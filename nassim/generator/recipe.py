@@ -22,13 +22,13 @@ class Recipe:
     """Everything that decides a learning curve besides architecture, data and seed.
 
     Cross-entropy, minimised by ``optimizer``: ``sgd``, or ``adamw`` (which has no use for
-    ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001). ``channels``
-    and ``cells`` (normal cells a stage) are the network's; images larger than ``resolution``
-    pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in pixels (0 is
-    off); ``flip`` mirrors half of the images, where a dataset's images may be mirrored.
-    ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth at half
-    and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after the
-    last; on the test images every ``test_every``-th (0: after the last only). A run that
+    ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001). For images
+    alone: ``channels`` and ``cells`` (normal cells a stage) are the network's; images larger
+    than ``resolution`` pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in
+    pixels (0 is off); ``flip`` mirrors half of the images, where a dataset's images may be
+    mirrored. ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth
+    at half and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after
+    the last; on the test inputs every ``test_every``-th (0: after the last only). A run that
     takes longer than ``limit_seconds`` is stopped and recorded as such (0: no limit).
 
     >>> Recipe("short", epochs=2).settings["learning_rate"]
@@ -92,13 +92,25 @@ class Recipe:
             raise InputError("Recipe key 'nesterov' is true; expected a momentum above 0.")
 
     def check_fits(self, dataset: Dataset) -> None:
-        """Refuse a dataset (InputError) that has fewer training images than a batch."""
+        """Refuse a dataset (InputError) that this recipe can not train on.
+
+        It has fewer training inputs than a batch, or has features, and a setting is for images.
+        """
         n = min(dataset.n_train, self.n_train or dataset.n_train)
         if n < self.batch_size:
             raise InputError(
-                f"Recipe {self.name!r} trains on {n} images of dataset {dataset.name!r}; expected "
-                f"{self.batch_size} or more, its 'batch_size'. Lower that, or give more images."
+                f"Recipe {self.name!r} trains on {n} inputs of dataset {dataset.name!r}; expected "
+                f"{self.batch_size} or more, its 'batch_size'. Lower that, or give more inputs."
             )
+        if len(dataset.shape) != 1:
+            return
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _FOR_IMAGES and value != f.default:
+                raise InputError(
+                    f"Recipe {self.name!r} has {f.name!r} {value!r}, which is for images, and "
+                    f"dataset {dataset.name!r} has features. Leave that key out."
+                )
 
     @property
     def id(self) -> str:
@@ -122,6 +134,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "str": ((str,), "a text in quotes"),
 }
+_FOR_IMAGES = ("channels", "cells", "resolution", "shift", "flip", "cutout")
 _LEAST: dict[str, float] = {
     **dict.fromkeys(("epochs", "channels", "cells", "valid_every"), 1),
     "batch_size": 2,  # batch norm cannot normalise one image

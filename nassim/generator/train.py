@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nassim
-from nassim.datasets import ImageData
-from nassim.generator.images import DeviceImages, epoch_images, to_device
+from nassim.datasets import Data, ImageData
+from nassim.generator import features, images
 from nassim.generator.recipe import Recipe
 from nassim.networks import build_network, count_multiply_adds, count_parameters
 from nassim.records import Architecture, Run, Status
@@ -33,6 +33,8 @@ from nassim.records import Architecture, Run, Status
 __all__ = ["train"]
 
 EVALUATION_BATCH = 500
+
+_Examples = images.DeviceImages | features.DeviceFeatures
 
 
 class _Stopped(Exception):
@@ -54,7 +56,7 @@ class _Epoch(NamedTuple):
 
 def train(
     architecture: Architecture,
-    data: ImageData,
+    data: Data,
     recipe: Recipe,
     seed: int,
     device: str = "cpu",
@@ -63,9 +65,10 @@ def train(
 
     Curves: ``train_loss`` and train accuracy are averages over the epoch's batches while the
     weights move; validation accuracy is measured after the epoch; test accuracy after the last.
-    ``evaluation_seconds`` are those of the validation images. The same seed gives the same
+    ``evaluation_seconds`` are those of the validation inputs. The same seed gives the same
     curves on the same machine and versions; it decides the initial weights, and the order and
-    augmentation of the images, which is the same for every architecture.
+    augmentation of the inputs, which is the same for every architecture. An embedding is fitted
+    before the first epoch; its seconds are not counted.
     """
     epochs: list[_Epoch] = []
     status: Status = "ok"
@@ -74,18 +77,20 @@ def train(
     place = torch.device(device)
     try:
         torch.set_flush_denormal(True)  # dying weights must not slow a run a hundredfold
-        images = to_device(data, recipe, place)
+        examples = _to_device(data, recipe, place)
         network = build_network(
             architecture,
             channels=recipe.channels,
             cells=recipe.cells,
-            classes=images.classes,
-            input_shape=images.shape,
+            classes=examples.classes,
+            input_shape=examples.shape,
             generator=torch.Generator().manual_seed(seed),
         ).to(place)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        sizes = (count_parameters(network), count_multiply_adds(network, images.shape))
-        _train(network, images, recipe, np.random.default_rng(seed), epochs)
+        if isinstance(examples, features.DeviceFeatures) and hasattr(network, "fit_embedding"):
+            network.fit_embedding(examples.x_train)
+        sizes = (count_parameters(network), count_multiply_adds(network, examples.shape))
+        _train(network, examples, recipe, np.random.default_rng(seed), epochs)
     except _Stopped as stopped:
         status, reason = stopped.status, str(stopped)
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -121,8 +126,15 @@ def train(
     )
 
 
+def _to_device(data: Data, recipe: Recipe, device: torch.device) -> _Examples:
+    if isinstance(data, ImageData):
+        return images.to_device(data, recipe, device)
+    return features.to_device(data, recipe, device)
+
+
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    weights, decay = network.parameters(), recipe.weight_decay
+    weights = [weights for weights in network.parameters() if weights.requires_grad]
+    decay = recipe.weight_decay
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(
@@ -137,16 +149,17 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _train(
     network: nn.Module,
-    data: DeviceImages,
+    data: _Examples,
     recipe: Recipe,
     rng: np.random.Generator,
     epochs: list[_Epoch],
 ) -> None:
     """Train ``network`` and append each finished epoch to ``epochs``."""
-    device = data.padded.device
+    device = data.y_train.device
     clock = _clock(device)
     optimizer = _optimizer(network, recipe)
     group = optimizer.param_groups[0]
+    factor = getattr(network, "learning_rate_factor", 1.0)
     steps = len(data.y_train) // recipe.batch_size
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
     limit = recipe.limit_seconds or math.inf
@@ -154,11 +167,12 @@ def _train(
     for epoch in range(1, recipe.epochs + 1):
         began = clock()
         network.train()
-        x, y = epoch_images(data, recipe, rng)
+        x, y = data.epoch(recipe, rng)
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), dtype=torch.int64, device=device)
         for step in range(steps):
-            group["lr"] = _learning_rate(recipe, (epoch - 1) * steps + step, recipe.epochs * steps)
+            rate = _learning_rate(recipe, (epoch - 1) * steps + step, recipe.epochs * steps)
+            group["lr"] = factor * rate
             batch = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             with autocast:
                 scores = network(x[batch]).float()
@@ -181,10 +195,10 @@ def _train(
         last = epoch == recipe.epochs
         result = _Epoch(mean_loss, int(correct) / len(y), seconds=trained - began)
         if last or epoch % recipe.valid_every == 0:
-            accuracy = _accuracy(network, data.x_valid, data.y_valid, autocast)
+            accuracy = _accuracy(network, *data.valid, autocast)
             result = result._replace(valid_accuracy=accuracy, evaluation_seconds=clock() - trained)
         if last or (recipe.test_every and epoch % recipe.test_every == 0):
-            accuracy = _accuracy(network, data.x_test, data.y_test, autocast)
+            accuracy = _accuracy(network, *data.test, autocast)
             result = result._replace(test_accuracy=accuracy)
         epochs.append(result)
 
@@ -198,17 +212,13 @@ def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def _accuracy(network: nn.Module, x: Tensor, y: Tensor, autocast: torch.autocast) -> float:
-    """The share of images (n, height, width, channels) that are classified rightly."""
+    """The share of inputs that are classified rightly."""
     network.eval()
     correct = torch.zeros((), dtype=torch.int64, device=x.device)
     with torch.inference_mode(), autocast:
         for start in range(0, len(y), EVALUATION_BATCH):
-            images, labels = (
-                x[start : start + EVALUATION_BATCH],
-                y[start : start + EVALUATION_BATCH],
-            )
-            scores = network(images.permute(0, 3, 1, 2))
-            correct += (scores.argmax(dim=1) == labels).sum()
+            batch = slice(start, start + EVALUATION_BATCH)
+            correct += (network(x[batch]).argmax(dim=1) == y[batch]).sum()
     return int(correct) / len(y)
 
 

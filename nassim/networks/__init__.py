@@ -12,6 +12,7 @@ from nassim.loading import load
 from nassim.networks.count import count_multiply_adds, count_parameters
 from nassim.networks.initialise import initialise
 from nassim.records import Architecture
+from nassim.spaces import get_space
 
 __all__ = [
     "NETWORKS",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 NETWORKS: dict[str, str] = {
+    "feedforward": "nassim.networks.feedforward:FeedforwardNetwork",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
     "nasnet": "nassim.networks.nasnet:NASNetNetwork",
 }
@@ -32,14 +34,17 @@ def build_network(
     channels: int,
     cells: int,
     classes: int,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     generator: torch.Generator | None = None,
 ) -> nn.Module:
-    """The network of an architecture: images (n, channels, height, width) to scores (n, classes).
+    """The network of an architecture: inputs to scores (n, classes).
 
-    ``channels`` is the width of the first stage, ``cells`` the number of normal cells a stage,
-    ``input_shape`` is (height, width, channels) as in a dataset's record. Weights are drawn from
-    ``generator`` (seed 0 where none is given), never from torch's global one.
+    Inputs are images (n, channels, height, width) or features (n, features); ``input_shape`` is
+    (height, width, channels) or (features,), as in a dataset's record. ``channels`` is the width
+    of the first stage, ``cells`` the number of normal cells a stage; both are for images only.
+    Weights are drawn from ``generator`` (seed 0 where none is given), never from torch's global
+    one. A network may have a method ``fit_embedding``, to be called with the training features
+    (n, features) before training, and a ``learning_rate_factor``.
 
     >>> from nassim.spaces import get_space
     >>> conv = get_space("nasbench201").architecture((3, 0, 0, 0, 0, 0))
@@ -52,19 +57,22 @@ def build_network(
     UnknownNameError
         if the architecture's space has no networks.
     InputError
-        if a number is below 1.
+        if a number is below 1, or the space has no networks for such inputs.
     """
     if architecture.space not in NETWORKS:
         raise unknown_name("space with networks", architecture.space, NETWORKS)
+    space = get_space(architecture.space)
+    space.check_input(input_shape)
     numbers = {"channels": channels, "cells": cells, "classes": classes}
-    numbers |= dict(zip(("height", "width", "image channels"), input_shape, strict=True))
+    sizes = zip(space.input_sizes, input_shape, strict=True)
+    numbers |= {f"input {name}": size for name, size in sizes}
     for name, value in numbers.items():
         if value < 1:
             raise InputError(f"A network cannot have {name} {value}; expected 1 or more.")
     cls = load(NETWORKS[architecture.space])
     network = cast(
         nn.Module,
-        cls(architecture, channels=channels, cells=cells, classes=classes, inputs=input_shape[2]),
+        cls(architecture, channels=channels, cells=cells, classes=classes, inputs=input_shape[-1]),
     )
     if generator is None:
         generator = torch.Generator().manual_seed(0)

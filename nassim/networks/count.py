@@ -14,11 +14,13 @@ def count_parameters(network: nn.Module) -> int:
     >>> count_parameters(nn.Linear(3, 2))
     8
     """
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(weights.numel() for weights in network.parameters() if weights.requires_grad)
 
 
-def count_multiply_adds(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and linear layers for one image (height, width, channels).
+def count_multiply_adds(network: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply-adds of convolutions and linear layers for one input.
+
+    ``input_shape`` is (height, width, channels) of an image, or (features,).
 
     Additions, poolings and normalisations are not counted, as is usual.
 
@@ -35,13 +37,13 @@ def count_multiply_adds(network: nn.Module, input_shape: tuple[int, int, int]) -
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
-    height, width, channels = input_shape
+    *places, channels = input_shape
     was_training = network.training
     network.eval()
     try:
         with torch.no_grad():
             device = next(network.parameters()).device
-            network(torch.zeros(1, channels, height, width, device=device))
+            network(torch.zeros(1, channels, *places, device=device))
     finally:
         network.train(was_training)
         for hook in hooks:

@@ -10,6 +10,7 @@ from nassim.spaces.base import Space
 __all__ = ["SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
+    "feedforward": "nassim.spaces.feedforward:FeedforwardSpace",
     "nasbench201": "nassim.spaces.nasbench201:NASBench201Space",
     "nasnet": "nassim.spaces.nasnet:NASNetSpace",
     "table": "nassim.spaces.table:TableSpace",

@@ -16,11 +16,12 @@ class Space(ABC):
     """A search space: tuples of small integers, one per decision, and their text.
 
     ``n_choices[k]`` is the number of values of decision ``k``: a decision is legal where
-    ``0 <= value < n_choices[k]``.
+    ``0 <= value < n_choices[k]``. ``input_sizes`` names the sizes of one input of its networks.
     """
 
     name: str
     n_choices: tuple[int, ...]
+    input_sizes: tuple[str, ...] = ("height", "width", "channels")
 
     @property
     def n_decisions(self) -> int:
@@ -60,6 +61,18 @@ class Space(ABC):
             if the text is not one of this space's.
         """
         return self.architecture(self.decisions(text))
+
+    def check_input(self, shape: tuple[int, ...], of: str = "an input") -> None:
+        """Refuse a shape (InputError) that no network of this space reads.
+
+        >>> from nassim.spaces import get_space
+        >>> get_space("nasnet").check_input((8, 8, 1))
+        """
+        if len(shape) != len(self.input_sizes):
+            raise InputError(
+                f"Networks of space {self.name!r} read ({', '.join(self.input_sizes)}); {of} has "
+                f"shape {shape}. Take another space for such data, or other data."
+            )
 
     @abstractmethod
     def decisions(self, text: str) -> tuple[int, ...]:

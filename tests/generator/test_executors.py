@@ -164,7 +164,7 @@ def test_an_error_keeps_what_is_finished(plan: Path, monkeypatch: pytest.MonkeyP
 
 def test_data_that_do_not_fit_are_refused_before_training(plan: Path, tmp_path: Path) -> None:
     plan.write_text(PLAN.replace("batch_size = 32", "batch_size = 33"))
-    with pytest.raises(InputError, match="32 images of dataset 'digits'; expected 33"):
+    with pytest.raises(InputError, match="32 inputs of dataset 'digits'; expected 33"):
         quietly(plan)
     assert not (tmp_path / "store").exists()
 

@@ -60,7 +60,7 @@ def test_refused(changes: dict[str, object], message: str) -> None:
 def test_a_dataset_smaller_than_a_batch() -> None:
     recipe = Recipe("a", batch_size=64)
     recipe.check_fits(Dataset("large", "g", n_train=64))
-    with pytest.raises(InputError, match="63 images of dataset 'small'; expected 64"):
+    with pytest.raises(InputError, match="63 inputs of dataset 'small'; expected 64"):
         recipe.check_fits(Dataset("small", "g", n_train=63))
-    with pytest.raises(InputError, match="10 images of dataset 'large'"):
+    with pytest.raises(InputError, match="10 inputs of dataset 'large'"):
         dataclasses.replace(recipe, n_train=10).check_fits(Dataset("large", "g", n_train=64))

@@ -10,7 +10,7 @@ import torch
 from nassim.datasets import ImageData, load_dataset
 from nassim.generator import Recipe
 from nassim.generator import train as module
-from nassim.generator.images import epoch_images, to_device
+from nassim.generator.images import to_device
 from nassim.generator.train import train
 from nassim.records import ACCURACY, Run
 from nassim.spaces import get_space
@@ -184,7 +184,7 @@ def numbered(n: int = 40, height: int = 6, width: int = 5) -> ImageData:
 def test_an_epoch_holds_each_image_once_unchanged_without_augmentation() -> None:
     recipe = Recipe("a", batch_size=10)
     data = to_device(numbered(), recipe, CPU)
-    x, y = epoch_images(data, recipe, np.random.default_rng(0))
+    x, y = data.epoch(recipe, np.random.default_rng(0))
     order = x[:, 0, 0, 0].argsort()
     torch.testing.assert_close(x[order].permute(0, 2, 3, 1), data.padded)
     assert torch.equal(y[order], data.y_train)
@@ -194,7 +194,7 @@ def test_an_epoch_holds_each_image_once_unchanged_without_augmentation() -> None
 
 def test_incomplete_batches_are_left_out() -> None:
     recipe = Recipe("a", batch_size=16)
-    x, y = epoch_images(to_device(numbered(), recipe, CPU), recipe, np.random.default_rng(0))
+    x, y = to_device(numbered(), recipe, CPU).epoch(recipe, np.random.default_rng(0))
     assert len(x) == len(y) == 32
 
 
@@ -204,7 +204,7 @@ def test_shifts_reach_every_offset_and_no_further() -> None:
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(10):
-        x, _y = epoch_images(data, recipe, rng)
+        x, _y = data.epoch(recipe, rng)
         for image in x[:, 0]:
             match = (data.padded[..., 0] == image[2, 2]).nonzero()
             number, row, column = match[0].tolist()
@@ -218,7 +218,7 @@ def test_shifts_reach_every_offset_and_no_further() -> None:
 def test_half_of_the_images_are_flipped() -> None:
     recipe = Recipe("a", batch_size=40, flip=True)
     data = to_device(numbered(), recipe, CPU)
-    x, _ = epoch_images(data, recipe, np.random.default_rng(0))
+    x, _ = data.epoch(recipe, np.random.default_rng(0))
     flipped = x[:, 0, 0, 0] > x[:, 0, 0, -1]
     assert 5 < int(flipped.sum()) < 35
     restored = torch.where(flipped[:, None, None, None], x.flip(3), x)
@@ -230,14 +230,14 @@ def test_half_of_the_images_are_flipped() -> None:
 def test_images_whose_mirror_image_is_another_thing_are_not_flipped() -> None:
     letters = dataclasses.replace(numbered(), may_flip=False)
     data = to_device(letters, Recipe("a", batch_size=40, flip=True), CPU)
-    x, _ = epoch_images(data, Recipe("a", batch_size=40, flip=True), np.random.default_rng(0))
+    x, _ = data.epoch(Recipe("a", batch_size=40, flip=True), np.random.default_rng(0))
     assert (x[:, 0, 0, 0] < x[:, 0, 0, -1]).all()
 
 
 def test_cutout_sets_a_square_to_the_mean() -> None:
     recipe = Recipe("a", batch_size=40, cutout=3)
     data = to_device(numbered(), recipe, CPU)
-    x, _ = epoch_images(data, recipe, np.random.default_rng(0))
+    x, _ = data.epoch(recipe, np.random.default_rng(0))
     holes = (x[:, 0] == 0).sum(dim=(1, 2))
     assert int(holes.max()) == 9  # whole squares, and parts of squares at the border
     assert int(holes.min()) >= 4
