@@ -21,7 +21,9 @@ __all__ = [
 ]
 
 NETWORKS: dict[str, str] = {
+    "nasbench101": "nassim.networks.nasbench101:NASBench101Network",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
+    "nasbench201_3nodes": "nassim.networks.nasbench201:NASBench201Network",
     "nasnet": "nassim.networks.nasnet:NASNetNetwork",
 }
 
