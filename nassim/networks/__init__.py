@@ -23,7 +23,9 @@ __all__ = [
 
 NETWORKS: dict[str, str] = {
     "feedforward": "nassim.networks.feedforward:FeedforwardNetwork",
+    "nasbench101": "nassim.networks.nasbench101:NASBench101Network",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
+    "nasbench201_3nodes": "nassim.networks.nasbench201:NASBench201Network",
     "nasnet": "nassim.networks.nasnet:NASNetNetwork",
 }
 
