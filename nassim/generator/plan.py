@@ -212,6 +212,12 @@ def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path)
     space = get_space(table["space"])
     if table["recipe"] not in recipes:
         raise unknown_name("recipe", table["recipe"], recipes)
+    skeleton = recipes[table["recipe"]].skeleton
+    if skeleton and space.name != "nasnet":
+        raise InputError(
+            f"recipe {table['recipe']!r} has key 'skeleton' {skeleton!r}, which is for space "
+            f"'nasnet'; {where} trains {table['space']!r} by it."
+        )
     values = dict(table)
     for key, kind in (("datasets", str), ("seeds", int), ("architectures", str)):
         if key in values:

@@ -185,6 +185,14 @@ def test_malformed_plans(tmp_path: Path, old: str, new: str, message: str) -> No
     assert str(path) in str(caught.value)
 
 
+def test_a_skeleton_is_for_one_space(tmp_path: Path) -> None:
+    text = (HEAD + GRID).replace("epochs = 2", 'epochs = 2\nskeleton = "RN"')
+    assert wanted_runs(read_plan(plan_file(tmp_path, text)))
+    path = plan_file(tmp_path, text.replace('"nasnet"', '"nasbench201"'))
+    with pytest.raises(InputError, match="'skeleton' 'RN', which is for space 'nasnet'"):
+        read_plan(path)
+
+
 def test_two_recipes_of_one_name(tmp_path: Path) -> None:
     recipe = '[[recipe]]\nname = "quick"\nepochs = 3\n'
     with pytest.raises(InputError, match=r"two .* named 'quick'"):

@@ -99,6 +99,22 @@ def test_loose_ends_are_concatenated(cell: str, loose: list[int]) -> None:
     assert output.shape == (2, 4 * len(loose), 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("skeleton", "strides", "widths"),
+    [("NRN", [1, 1, 2, 1, 1], [4, 4, 8, 8, 8]), ("RN", [2, 1, 1], [8, 8, 8]), ("R", [2], [8])],
+)
+def test_a_skeleton_orders_the_cells(skeleton: str, strides: list[int], widths: list[int]) -> None:
+    network = build(nasnet_of(CHAIN.format("max3")), cells=2, skeleton=skeleton)
+    assert [cell.operations[0].stride for cell in network.cells] == strides
+    assert [cell.channels for cell in network.cells] == widths  # a chain has one loose end
+    assert network(torch.randn(2, 1, 7, 9)).shape == (2, 3)
+
+
+def test_other_spaces_have_one_skeleton() -> None:
+    with pytest.raises(InputError, match="'nasbench201' have one skeleton; 'RN' was given"):
+        build(NB201.architecture((3,) * 6), skeleton="RN")
+
+
 def test_a_reduction_halves_only_what_it_reads_from_the_inputs() -> None:
     cell = nasnet_networks.Cell(
         nasnet.blocks(
