@@ -81,7 +81,7 @@ class NASBench101Space(Space):
     n_choices = (2,) * len(EDGES) + (len(OPERATIONS),) * (MAX_VERTICES - 2)
 
     def __init__(self, vertices: int = 0) -> None:
-        if vertices not in (0, *range(2, MAX_VERTICES + 1)):
+        if type(vertices) is not int or vertices not in (0, *range(2, MAX_VERTICES + 1)):
             raise InputError(
                 f"Option 'vertices' of space 'nasbench101' is {vertices!r}; expected 2 to "
                 f"{MAX_VERTICES}, input and output included, or 0 for any number."
@@ -91,7 +91,7 @@ class NASBench101Space(Space):
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A cell drawn uniformly over legal decision tuples, see the class."""
         vertices = self.vertices or MAX_VERTICES
-        choices = _choices(vertices)
+        choices = np.array(_choices(vertices))
         while True:
             pruned = _pruned(rng.integers(choices).tolist(), vertices)
             if pruned is not None and self.vertices in (0, pruned.vertices) and _is_small(pruned):

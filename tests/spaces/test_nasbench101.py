@@ -193,7 +193,7 @@ def test_bad_decisions_are_refused(bad: tuple[int, ...], message: str) -> None:
         SPACE.architecture(bad)
 
 
-@pytest.mark.parametrize("vertices", [1, 8, -1, "five"])
+@pytest.mark.parametrize("vertices", [1, 8, -1, 5.0, "five"])
 def test_a_size_that_no_cell_has(vertices: object) -> None:
     with pytest.raises(InputError, match=r"'vertices' of space 'nasbench101' is .*expected 2 to 7"):
         get_space(f"nasbench101:vertices={vertices}")
