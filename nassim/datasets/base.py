@@ -55,6 +55,7 @@ def image_data(
         source=source,
         licence=licence,
         sha256=digest.hexdigest(),
+        majority=float(np.bincount(y_valid).max(initial=0)) / max(1, len(y_valid)),
     )
     return ImageData(record, x_train, y_train, x_valid, y_valid, x_test, y_test)
 
