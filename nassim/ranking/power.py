@@ -49,7 +49,8 @@ def repetitions_needed(
         if the gap is not above 0, or a probability not between 0 and 1.
     """
     z = _checked(gap, power, level)
-    return _whole(((z + _quantile(power)) * deviation / gap) ** 2 + z**2 / 2)
+    ratio = (z + _quantile(power)) * deviation / gap
+    return _whole(ratio * ratio + z**2 / 2)
 
 
 def runs_needed(
@@ -68,7 +69,8 @@ def runs_needed(
         as :func:`repetitions_needed`.
     """
     z = _checked(gap, power, level)
-    return _whole(2 * ((z + _quantile(power)) * deviation / gap) ** 2 + z**2 / 4)
+    ratio = (z + _quantile(power)) * deviation / gap
+    return _whole(2 * ratio * ratio + z**2 / 4)
 
 
 def detectable_gap(
@@ -111,7 +113,8 @@ def examples_needed(
     14128.0
     """
     z = _checked(gap, power, level)
-    return _whole(2 * accuracy * (1 - accuracy) * ((z + _quantile(power)) / gap) ** 2, least=1)
+    ratio = (z + _quantile(power)) / gap
+    return _whole(2 * accuracy * (1 - accuracy) * ratio * ratio, least=1)
 
 
 def _checked(gap: float, power: float, level: float) -> float:
@@ -125,4 +128,4 @@ def _checked(gap: float, power: float, level: float) -> float:
 
 
 def _whole(size: float, least: int = 2) -> float:
-    return math.nan if math.isnan(size) else float(max(least, math.ceil(size)))
+    return float(max(least, math.ceil(size))) if math.isfinite(size) else size

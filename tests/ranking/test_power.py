@@ -55,6 +55,7 @@ def test_half_the_gap_takes_four_times_as_many():
 
 def test_without_noise_two_are_enough_and_what_is_unknown_stays_unknown():
     assert repetitions_needed(0.0, 0.1) == 2
+    assert repetitions_needed(1.0, 1e-300) == math.inf
     for size in (repetitions_needed, runs_needed, examples_needed):
         assert math.isnan(size(math.nan, 0.1))
     assert math.isnan(resolvable_gap(math.nan, 100))
