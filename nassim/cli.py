@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,6 +148,16 @@ def _check_place(flag: str, path: Path) -> None:
         ) from error
 
 
+def _write(path: Path, text: str) -> None:
+    """Write a file, all of it or nothing."""
+    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 # --- printing -------------------------------------------------------------------------------
 
 
@@ -227,14 +238,48 @@ def stores() -> None:
     click.echo("\n".join(aligned(rows, left=2)))
 
 
-@cli.command(cls=_Command, example="nassim card images")
+@cli.command(
+    cls=_Command,
+    example="nassim card images\nnassim card images --out card.html --figures figures",
+)
 @click.argument("store")
-def card(store: str) -> None:
-    """Describe STORE: sizes, seed noise, rank correlations, curve crossings."""
+@click.option("--out", type=_FILE, help="Write a page of tables and figures too.")
+@click.option("--figures", type=_FOLDER, help="Save each figure there, as PNG, SVG and PDF.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="Difference that a study should see: percentage points, or the metric's unit.",
+)
+def card(store: str, out: Path | None, figures: Path | None, gap: float) -> None:
+    """Describe STORE: sizes, seed noise, rank correlations, power.
+
+    What a comparison on it can show, and how many orders or seeds that takes.
+    """
+    from nassim.reports.card.text import card_text
     from nassim.store import Store, find_store
     from nassim.store.card import card as make_card
 
-    click.echo(make_card(Store.open(find_store(store))).to_text())
+    opened = Store.open(find_store(store))
+    if out is not None:
+        _check_place("--out", out)
+    if figures is not None:
+        _check_place("--figures", figures / "figure.png")
+    made = make_card(opened, gap=gap / 100 if opened.metric.bounds == (0.0, 1.0) else gap)
+    click.echo(card_text(made))
+    written = []
+    if out is not None:
+        from nassim.reports.card.page import card_page
+
+        _write(out, card_page(made))
+        written.append(out)
+    if figures is not None:
+        from nassim.reports.card.page import save_card_figures
+
+        written += save_card_figures(made, figures)
+    if written:
+        click.echo(f"Wrote {', '.join(map(str, written))}")
 
 
 @cli.command(cls=_Command, example="nassim verify images")
@@ -565,7 +610,7 @@ def terminate(
         from nassim.reports.page import report_page
 
         page = report_page(study.results, study.pool, study.timings)
-        report.write_text(page, encoding="utf-8")
+        _write(report, page)
         written.append(report)
     click.echo(f"Wrote {', '.join(map(str, written))}")
 
@@ -597,7 +642,7 @@ def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
     rows = pa.concat_tables([study.results for study in studies])
     pool = pa.concat_tables([study.pool for study in studies])
     timings = pa.concat_tables([study.timings for study in studies])
-    out.write_text(report_page(rows, pool, timings), encoding="utf-8")
+    _write(out, report_page(rows, pool, timings))
     written = [out]
     if figures is not None:
         written += save_figures(rows, pool, figures)

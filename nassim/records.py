@@ -100,8 +100,9 @@ class Architecture:
 class Dataset:
     """What networks are trained on. ``group`` names related datasets (``mnist``, ``digits``).
 
-    ``shape`` is (height, width, channels) for images; zeros and empty texts mean "not known",
-    as in an imported table.
+    ``shape`` is (height, width, channels) for images; ``majority`` is the share of the validation
+    examples that are of their most frequent class. Zeros and empty texts mean "not known", as in
+    an imported table.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     sha256: str = ""
+    majority: float = 0.0
 
 
 class RunKey(NamedTuple):

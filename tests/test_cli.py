@@ -156,6 +156,39 @@ def test_card(nassim: Nassim, tiny_store: Path) -> None:
     assert "digits" in out
 
 
+def test_card_page_and_figures(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
+    page, figures = tmp_path / "new" / "card.html", tmp_path / "figures"
+    code, out, err = nassim("card", tiny_store, "--out", page, "--figures", figures, "--gap", "0.5")
+    assert (code, err) == (0, "")
+    assert str(page) in out.splitlines()[-1]
+    assert "a gap of 0.50 pp" in out
+    assert "a gap of 0.50 pp" in page.read_text(encoding="utf-8")
+    assert [*page.parent.iterdir()] == [page]  # nothing of the writing is left
+    assert {path.suffix for path in figures.iterdir()} == {".png", ".svg", ".pdf"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--out", "/proc/no/such/place.html"],
+        ["--out", "."],
+        ["--figures", "/proc/no/such/folder"],
+        ["--gap", "0"],
+        ["--gap", "-1"],
+        ["--gap", "nan"],
+        ["--gap", "inf"],
+        ["--gap", "much"],
+    ],
+    ids=" ".join,
+)
+def test_card_refuses(
+    nassim: Nassim, tiny_store: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    before = contents(tmp_path)
+    assert_refused(nassim("card", tiny_store, *arguments))
+    assert contents(tmp_path) == before
+
+
 def test_verify(nassim: Nassim, tiny_store: Path) -> None:
     code, out, err = nassim("verify", tiny_store)
     assert (code, err) == (0, "")

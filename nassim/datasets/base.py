@@ -140,6 +140,7 @@ def _record(
         source=source,
         licence=licence,
         sha256=sha256,
+        majority=float(np.bincount(parts[3]).max(initial=0)) / max(1, len(parts[3])),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nassim.errors import InputError
+from nassim.records import FloatArray
 
-__all__ = ["expected_best_of"]
+__all__ = ["deviation_of_best", "expected_best_of"]
 
 
 def expected_best_of(values: ArrayLike, k: int) -> float:
@@ -26,6 +29,27 @@ def expected_best_of(values: ArrayLike, k: int) -> float:
     InputError
         if ``k`` is not from 1 to the number of values, or a value is NaN.
     """
+    ordered, chances = _best_of(values, k)
+    return float(chances @ ordered)
+
+
+def deviation_of_best(values: ArrayLike, k: int) -> float:
+    """Standard deviation of the largest of ``k`` values drawn without replacement.
+
+    >>> round(deviation_of_best([1.0, 2.0, 3.0], 2) ** 2, 6)  # of 2, 3, 3
+    0.222222
+
+    Raises
+    ------
+    InputError
+        as :func:`expected_best_of`.
+    """
+    ordered, chances = _best_of(values, k)
+    return math.sqrt(float(chances @ (ordered - chances @ ordered) ** 2))
+
+
+def _best_of(values: ArrayLike, k: int) -> tuple[FloatArray, FloatArray]:
+    """The values that can be the largest of ``k``, (n - k + 1,), and the chance of each."""
     ordered = np.sort(np.asarray(values, np.float64).ravel())
     n = len(ordered)
     if not 1 <= k <= n:
@@ -34,4 +58,4 @@ def expected_best_of(values: ArrayLike, k: int) -> float:
         raise InputError("A value is NaN; drop the architectures that were not measured first.")
     ranks = np.arange(n, k, -1)  # from the largest down: P(i - 1) = P(i) * (i - k) / (i - 1)
     weights = np.cumprod(np.concatenate([[k / n], (ranks - k) / (ranks - 1)]))
-    return float(weights @ ordered[k - 1 :][::-1])
+    return ordered[k - 1 :][::-1], weights

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +32,7 @@ __all__ = [
     "new_figure",
     "place_labels",
     "regret_axis",
+    "save_all",
     "save_figure",
     "styled",
     "to_svg",
@@ -181,6 +182,23 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
             f"A figure cannot be written to {str(path)!r} ({error.strerror}); name another folder."
         ) from error
     return path
+
+
+def save_all(
+    figures: Mapping[str, Callable[[], Figure]], folder: str | Path, formats: Sequence[str]
+) -> list[Path]:
+    """Draw and write figures, each in all formats, named by its key; the paths written.
+
+    Raises
+    ------
+    InputError
+        as :func:`save_figure`.
+    """
+    written = []
+    for name, draw in figures.items():
+        figure = draw()
+        written += [save_figure(figure, Path(folder) / f"{name}.{kind}") for kind in formats]
+    return written
 
 
 def to_svg(figure: Figure) -> str:

@@ -6,8 +6,6 @@ can be mailed, archived and read on a phone.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,9 +15,19 @@ import numpy as np
 import pyarrow as pa
 
 from nassim.ranking.intervals import RESAMPLES, smallest_sign_test
-from nassim.reports.drawing import save_figure, to_svg
+from nassim.reports.drawing import FORMATS, save_all
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
 from nassim.reports.grid import Settings, split_settings
+from nassim.reports.markup import (
+    breakable,
+    definitions_html,
+    document,
+    escaped,
+    figure_html,
+    table_html,
+    true_minus,
+    with_interval,
+)
 from nassim.reports.searches import CurvesTable, anytime_table, curves_table
 from nassim.reports.termination import (
     BUDGET_MATCHED,
@@ -85,29 +93,23 @@ def report_page(
     """
     parts = split_settings(results) or [results]
     sections = [_section(part, pool) for part in parts]
-    body = [f"<h1>{_text(title)}</h1>"]
+    body = []
     differing = _differing([section.table.settings for section in sections])
     for number, section in enumerate(sections):
         if len(sections) > 1:
             values = [f"{name} {_setting(section.table.settings, name)}" for name in differing]
-            body.append(f"<h2 class='part'>{number + 1}. {_text(', '.join(values))}</h2>")
+            body.append(f"<h2 class='part'>{number + 1}. {escaped(', '.join(values))}</h2>")
         body += _section_html(section, f"s{number + 1}")
     if timings is not None and timings.num_rows:
         body += _timings_html(timings)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, body)
 
 
 def save_figures(
     results: pa.Table,
     pool: pa.Table,
     folder: str | Path,
-    formats: Sequence[str] = ("png", "svg", "pdf"),
+    formats: Sequence[str] = FORMATS,
 ) -> list[Path]:
     """Write every figure of the report for a paper and return the paths.
 
@@ -120,15 +122,12 @@ def save_figures(
         if a format is unknown, a file cannot be written, and as :func:`report_page`.
     """
     parts = split_settings(results) or [results]
-    written = []
+    figures: dict[str, Callable[[], Figure]] = {}
     for number, part in enumerate(parts):
         prefix = f"{number + 1}-" if len(parts) > 1 else ""
-        for name, draw in _section(part, pool).figures.items():
-            figure = draw()
-            written += [
-                save_figure(figure, Path(folder) / f"{prefix}{name}.{kind}") for kind in formats
-            ]
-    return written
+        drawn = _section(part, pool).figures
+        figures |= {f"{prefix}{name}": draw for name, draw in drawn.items()}
+    return save_all(figures, folder, formats)
 
 
 def headline(table: TerminationTable, against_random: ComparisonTable) -> str:
@@ -152,7 +151,7 @@ def headline(table: TerminationTable, against_random: ComparisonTable) -> str:
     random = table.amount(table.random_regret.mean[m])
     at = against_random.methods.index(name)
     difference = against_random.regret
-    signed = _minus(against_random.amount)
+    signed = true_minus(against_random.amount)
     ends = f"{signed(difference.low[at])} to {signed(difference.high[at])}"
     if difference.high[at] < 0:
         verdict = f"the difference is clear of zero ({ends})"
@@ -309,43 +308,6 @@ def _and(words: Sequence[str], most: int = 6) -> str:
 
 # From here on: HTML.
 
-STYLE = """
-:root { color-scheme: light; --ink: #222; --quiet: #666; --line: #ddd; --front: #f1f6fa; }
-* { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: #fff;
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 1rem 1rem 4rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 1rem 0; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
-h2.part { font-size: 1.35rem; border-top: 3px solid var(--ink); padding-top: .8rem; }
-.headline { font-size: 1.15rem; border-left: 4px solid #0072b2; padding-left: .9rem; }
-.warning { border-left: 4px solid #d55e00; padding-left: .9rem; }
-p, li { overflow-wrap: anywhere; }
-li { margin: .25rem 0; }
-figure { margin: 1.2rem 0; }
-figcaption, caption, .quiet { color: var(--quiet); font-size: .9rem; }
-caption { caption-side: bottom; text-align: left; padding-top: .4rem; }
-.scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
-.scroll svg { display: block; width: 100%; min-width: 36rem; height: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; }
-thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal;
-  min-width: 4.2rem; }
-th:first-child { text-align: left; position: sticky; left: 0; background: #fff;
-  white-space: normal; min-width: 10rem; overflow-wrap: anywhere; }
-tr.front td, tr.front th { background: var(--front); }
-tr.bound td, tr.bound th { color: var(--quiet); font-weight: 400; }
-td small { display: block; color: var(--quiet); font-size: .8rem; }
-dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .3rem 1rem;
-  font-size: .92rem; }
-dt { font-weight: 600; }
-dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { dl { display: block; } dd { margin: 0 0 .5rem; } }
-@media print { .scroll { overflow: visible; } .scroll svg { min-width: 0; } }
-"""
-
 
 def _section_html(section: _Section, prefix: str) -> list[str]:
     table, curves = section.table, section.curves
@@ -353,16 +315,15 @@ def _section_html(section: _Section, prefix: str) -> list[str]:
     notes = findings(table, section.against_random)
     kind = "warning" if table.settings.leaks else "headline"
     return [
-        f"<p class='{kind}'>{_text(headline(table, section.against_random))}</p>",
+        f"<p class='{kind}'>{escaped(headline(table, section.against_random))}</p>",
         "<h2>Before you quote this</h2>",
-        "<ul>" + "".join(f"<li>{_text(note)}</li>" for note in notes) + "</ul>",
+        "<ul>" + "".join(f"<li>{escaped(note)}</li>" for note in notes) + "</ul>",
         "<h2>Regret and cost</h2>",
-        f"<p class='quiet'>{_text(table.title)}.</p>",
+        f"<p class='quiet'>{escaped(table.title)}.</p>",
         _summary_html(table),
-        _figure_html(
-            section,
-            "front",
-            prefix,
+        figure_html(
+            section.figures["front"](),
+            f"{prefix}-front",
             "Mean regret against mean cost",
             f"Mean regret against mean cost over datasets, with {100 * table.level:g}% intervals. "
             "The grey band joins the methods on the front; the dashed line is random search "
@@ -370,10 +331,9 @@ def _section_html(section: _Section, prefix: str) -> list[str]:
         ),
         "<h2>Each dataset</h2>",
         _targets_html(table),
-        _figure_html(
-            section,
-            "targets",
-            prefix,
+        figure_html(
+            section.figures["targets"](),
+            f"{prefix}-targets",
             "Regret and cost on each dataset",
             "The same for each dataset. What differs between datasets is what the intervals are "
             "made of; seeds within a dataset are averaged in a dot.",
@@ -382,20 +342,18 @@ def _section_html(section: _Section, prefix: str) -> list[str]:
         _comparison_html(section.against_random),
         *([_comparison_html(section.against_baseline)] if section.against_baseline else []),
         "<h2>Over time</h2>",
-        _figure_html(
-            section,
-            "anytime",
-            prefix,
+        figure_html(
+            section.figures["anytime"](),
+            f"{prefix}-anytime",
             "Regret of the incumbent over cost",
             "Regret of the best run completed so far: median over searches, with the band from "
             "the 25th to the 75th percentile. A line begins when half of the searches have "
             "completed a run, and ends with a marker where the method was done.",
         ),
         "<h2>One search</h2>",
-        _figure_html(
-            section,
-            "curves",
-            prefix,
+        figure_html(
+            section.figures["curves"](),
+            f"{prefix}-curves",
             "Learning curves of one search",
             f"What {curves.method} did on {curves.target}, the dataset with its largest mean "
             f"regret, in order {curves.order_seed}: it picked an architecture "
@@ -403,7 +361,7 @@ def _section_html(section: _Section, prefix: str) -> list[str]:
             f"{cost_percent(curves.cost)}% of the cost." + _other_run(table),
         ),
         "<h2>Definitions</h2>",
-        _definitions_html(table.definitions()),
+        definitions_html(table.definitions()),
         "<h2>Settings</h2>",
         _settings_html(table),
     ]
@@ -435,10 +393,10 @@ def _summary_html(table: TerminationTable) -> str:
         regret, cost = table.regret, table.cost
         cells = [
             _marked(table, m),
-            _with_interval(regret.mean[m], regret.low[m], regret.high[m], table.amount),
+            with_interval(regret.mean[m], regret.low[m], regret.high[m], table.amount),
             table.amount(table.random_regret.mean[m]),
             table.amount(table.test_regret.mean[m]),
-            _with_interval(cost.mean[m], cost.low[m], cost.high[m], cost_percent),
+            with_interval(cost.mean[m], cost.low[m], cost.high[m], cost_percent),
             decimals(table.trainings.mean[m], 1),
             times(table.speed_up[m]),
             share_percent(table.killed_best.mean[m]),
@@ -450,7 +408,7 @@ def _summary_html(table: TerminationTable) -> str:
     rows.append(("bound", [*cells, times(1 / oracle), share_percent(0.0)]))
     marks = "".join(table.marks(m) for m in range(len(table.methods)))
     meanings = [f"{word} {meaning}" for word, meaning in table.definitions() if word in marks]
-    return _table_html(header, rows, _text(". ".join(meanings) + "." if meanings else ""))
+    return table_html(header, rows, escaped(". ".join(meanings) + "." if meanings else ""))
 
 
 def _targets_html(table: TerminationTable) -> str:
@@ -469,14 +427,14 @@ def _targets_html(table: TerminationTable) -> str:
     oracle = [f"{table.amount(0.0)} / {cost_percent(cost)}" for cost in table.oracle_cost]
     rows.append(("bound", ["oracle", *oracle]))
     rows.append(("bound", ["training everything", *map(duration, table.full_seconds)]))
-    header = ["method", *(_breakable(target) for target in table.targets)]
+    header = ["method", *(breakable(target) for target in table.targets)]
     caption = f"Regret in {_unit_in_words(table)} / cost in %; ± standard error over seeds."
-    return _table_html(header, rows, _text(caption))
+    return table_html(header, rows, escaped(caption))
 
 
 def _comparison_html(table: ComparisonTable) -> str:
     header = [
-        f"against {_text(table.baseline)}",
+        f"against {escaped(table.baseline)}",
         f"difference, {table.unit} [{100 * table.level:g}%]",
         *("better", "worse", "tied", "p", "p (Holm)", "cost ratio"),
     ]
@@ -484,20 +442,20 @@ def _comparison_html(table: ComparisonTable) -> str:
     for m, name in enumerate(table.methods):
         regret = table.regret
         cells = [
-            _breakable(name),
-            _with_interval(regret.mean[m], regret.low[m], regret.high[m], _minus(table.amount)),
+            breakable(name),
+            with_interval(regret.mean[m], regret.low[m], regret.high[m], true_minus(table.amount)),
             *(str(count[m]) for count in (table.better, table.worse, table.tied)),
             *(p_value(table.p[m]), p_value(table.p_holm[m]), ratio(table.cost_ratio[m])),
         ]
         rows.append(("", cells))
     caption = "; ".join(f"{word}: {meaning}" for word, meaning in table.definitions())
-    return _table_html(header, rows, _text(caption + "."))
+    return table_html(header, rows, escaped(caption + "."))
 
 
 def _timings_html(timings: pa.Table) -> list[str]:
     table = timings_table(timings)
     rows = [
-        ("", [_breakable(name), str(table.fits[m]), *map(duration, seconds)])
+        ("", [breakable(name), str(table.fits[m]), *map(duration, seconds)])
         for m, name in enumerate(table.methods)
         for seconds in [(table.fit[m], table.fit_most[m], table.search[m])]
     ]
@@ -505,7 +463,7 @@ def _timings_html(timings: pa.Table) -> list[str]:
         "<h2>The methods' own computing</h2>",
         "<p class='quiet'>Real seconds on the machine that ran the study; they differ from run to "
         "run, are in no number above, and do not move the simulated clock.</p>",
-        _table_html(
+        table_html(
             ["method", "fits", "a fit, mean", "longest fit", "replay of all orders"], rows, ""
         ),
     ]
@@ -524,7 +482,7 @@ def _settings_html(table: TerminationTable) -> str:
         ("nassim", ", ".join(table.versions)),
         ("intervals", f"{RESAMPLES:,} bootstrap resamples, seed 0"),
     ]
-    return _definitions_html(entries)
+    return definitions_html(entries)
 
 
 def _setting(settings: Settings, name: str) -> str:
@@ -536,61 +494,7 @@ def _differing(settings: Sequence[Settings]) -> list[str]:
     return [name for name in names if len({getattr(one, name) for one in settings}) > 1]
 
 
-def _definitions_html(entries: Sequence[tuple[str, str]]) -> str:
-    pairs = (f"<dt>{_text(word)}</dt><dd>{_text(meaning)}</dd>" for word, meaning in entries)
-    return f"<dl>{''.join(pairs)}</dl>"
-
-
-def _table_html(
-    header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str
-) -> str:
-    """A table of cells that are HTML already; each row is (class, cells)."""
-    head = "".join(f"<th scope='col'>{cell}</th>" for cell in header)
-    lines = [f"<thead><tr>{head}</tr></thead>", "<tbody>"]
-    for kind, (first, *others) in rows:
-        cells = "".join(f"<td>{cell}</td>" for cell in others)
-        attribute = f" class='{kind}'" if kind else ""
-        lines.append(f"<tr{attribute}><th scope='row'>{first}</th>{cells}</tr>")
-    below = f"<p class='quiet'>{caption}</p>" if caption else ""
-    body = "\n".join([*lines, "</tbody>"])
-    return f"<div class='scroll'><table>{body}</table></div>{below}"
-
-
-def _with_interval(mean: float, low: float, high: float, form: Callable[[float], str]) -> str:
-    spread = f"<small>[{form(low)}, {form(high)}]</small>" if np.isfinite(low) else ""
-    return f"{form(mean)}{spread}"
-
-
-def _minus(form: Callable[[float], str]) -> Callable[[float], str]:
-    """The same with a true minus sign."""
-    return lambda value: re.sub(r"^-(?=\d)", "−", form(value))
-
-
-def _figure_html(section: _Section, name: str, prefix: str, alt: str, caption: str) -> str:
-    svg = to_svg(section.figures[name]())
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    root, rest = svg.split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', root)
-    rest = rest.replace('xlink:href="#', f'href="#{prefix}-{name}-')
-    rest = re.sub(r'(?<![\w-])id="', f'id="{prefix}-{name}-', rest)
-    rest = rest.replace("url(#", f"url(#{prefix}-{name}-")
-    opened = f'<svg {box.group(0) if box else ""} role="img" aria-label="{_text(alt)}">'
-    return (
-        f"<figure><div class='scroll'>{opened}{rest}</div>"
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-    )
-
-
 def _marked(table: TerminationTable, m: int) -> str:
     """A method's name with its footnote marks, which stay on its last line."""
     marks = table.marks(m)
-    return _breakable(table.methods[m]) + (f"&nbsp;{marks}" if marks else "")
-
-
-def _breakable(name: str) -> str:
-    """A name that may be broken behind its colons and underscores."""
-    return re.sub(r"([:_])", r"\1<wbr>", _text(name))
-
-
-def _text(value: str) -> str:
-    return html.escape(value, quote=True)
+    return breakable(table.methods[m]) + (f"&nbsp;{marks}" if marks else "")

@@ -19,6 +19,7 @@ from nassim.store.schema import SCHEMA_VERSION
 __all__ = ["MANIFEST_FILE", "SHARD_FILE", "Manifest", "Shard", "read_manifest", "write_manifest"]
 
 MANIFEST_FILE = "manifest.json"
+LATER_FIELDS = {"majority"}  # of a dataset, which older stores do not have
 SHARD_FILE = re.compile(r"runs-[0-9a-f]{16}\.parquet")
 
 
@@ -68,14 +69,17 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
             "higher_is_better": manifest.metric.higher_is_better,
             "bounds": bounds,
         },
-        "datasets": [
-            dataclasses.asdict(dataset) | {"shape": list(dataset.shape)}
-            for dataset in manifest.datasets
-        ],
+        "datasets": [_dataset_to_json(dataset) for dataset in manifest.datasets],
         "recipes": [{"name": name, "settings": settings} for name, settings in manifest.recipes],
         "importer": manifest.importer,
         "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
     }
+
+
+def _dataset_to_json(dataset: Dataset) -> dict[str, Any]:
+    """Without what is not known of it: a store from before a field has the same sha after it."""
+    content = dataclasses.asdict(dataset) | {"shape": list(dataset.shape)}
+    return {name: value for name, value in content.items() if value or name not in LATER_FIELDS}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -190,12 +194,15 @@ class _Reader:
 
     def _dataset(self, content: Any) -> Dataset:
         kinds: dict[str, Any] = {
-            field.name: {"str": str, "int": int}.get(str(field.type), list)
+            field.name: {"str": str, "int": int, "float": (int, float)}.get(str(field.type), list)
             for field in dataclasses.fields(Dataset)
+            if field.name not in LATER_FIELDS
+            or (isinstance(content, dict) and field.name in content)
         }
         entry = self._fields(content, "a dataset", kinds)
         sizes = [*entry["shape"], *(entry[name] for name, kind in kinds.items() if kind is int)]
-        if not entry["name"] or any(not _is_count(size) for size in sizes):
+        is_share = 0 <= entry.get("majority", 0) <= 1
+        if not entry["name"] or not is_share or any(not _is_count(size) for size in sizes):
             raise _damaged(self._path, f"a dataset is {_short(entry)}")
         return Dataset(**(entry | {"shape": tuple(entry["shape"])}))
 

@@ -560,7 +560,14 @@ def _with_descriptions(
     known = {dataset.name: dataset for dataset in manifest.datasets}
     for dataset in datasets:
         _check_dataset(dataset)
-        if known.setdefault(dataset.name, dataset) != dataset:
+        before = known.setdefault(dataset.name, dataset)
+        if not before.majority:  # it may be from before this was recorded
+            before = dataclasses.replace(before, majority=dataset.majority)
+        elif not dataset.majority:
+            dataset = dataclasses.replace(dataset, majority=before.majority)
+        if before == dataset:
+            known[dataset.name] = dataset
+        else:
             raise StoreError(
                 f"Dataset {dataset.name!r} is in the store as {known[dataset.name]}, and now given "
                 f"as {dataset}; give the other one another name."
@@ -586,6 +593,8 @@ def _check_dataset(dataset: Dataset) -> None:
             good = isinstance(value, str) and (value != "" or field.name != "name")
         elif field.type == "int":
             good = isinstance(value, int) and 0 <= value < 2**63
+        elif field.type == "float":
+            good = isinstance(value, (int, float)) and 0 <= value <= 1
         else:
             good = isinstance(value, tuple) and all(isinstance(n, int) and n >= 0 for n in value)
         if not good:

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 
 from nassim.errors import InputError
-from nassim.ranking.correlation import discordant_share, kendall, ranks, spearman
+from nassim.ranking.correlation import discordant_share, kendall, ranks, spearman, spearman_interval
 
 
 @pytest.mark.parametrize("distinct", [3, 10, 1000])
@@ -65,3 +65,16 @@ def test_arrays_passed_in_are_not_changed():
     a = np.array([3.0, 1.0, 2.0])
     spearman(a, a)
     np.testing.assert_array_equal(a, [3, 1, 2])
+
+
+def test_the_interval_of_a_correlation_covers_it():
+    rng = np.random.default_rng(0)
+    true = 6 / math.pi * math.asin(0.6 / 2)  # Spearman's rho of a normal with correlation 0.6
+    inside = 0
+    for _ in range(400):
+        a = rng.normal(size=40)
+        low, high = spearman_interval(spearman(a, 0.6 * a + 0.8 * rng.normal(size=40)), 40)
+        inside += low < true < high
+    assert 0.92 < inside / 400 < 0.98
+    assert spearman_interval(1.0, 10) == (1.0, 1.0)
+    assert all(map(math.isnan, (*spearman_interval(0.5, 3), *spearman_interval(math.nan, 9))))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nassim.errors import InputError
-from nassim.ranking.random_search import expected_best_of
+from nassim.ranking.random_search import deviation_of_best, expected_best_of
 
 
 @pytest.mark.parametrize("k", range(1, 8))
@@ -14,6 +14,7 @@ def test_is_the_mean_over_all_subsets(k):
     values[3] = values[5]  # a tie
     subsets = [max(subset) for subset in itertools.combinations(values, k)]
     assert expected_best_of(values, k) == pytest.approx(np.mean(subsets))
+    assert deviation_of_best(values, k) == pytest.approx(np.std(subsets), abs=1e-9)
 
 
 def test_agrees_with_simulated_random_search():

@@ -1,6 +1,9 @@
-"""Made-up studies, small enough to work out by hand."""
+"""Made-up studies, small enough to work out by hand, and what holds for every page."""
 
 from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -129,3 +132,51 @@ def study_of():
 @pytest.fixture
 def study():
     return make_study()
+
+
+VOID = {"meta", "wbr", "br", "path", "use", "image", "circle", "line"}
+
+
+class Checker(HTMLParser):
+    """Every element is closed, every id is unique, every reference inside is answered."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.references, self.tags = [], [], set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            self.references |= {*re.findall(r"url\(#([^)]*)\)", value or "")}
+            if name == "href":
+                assert value.startswith("#")
+                self.references.add(value[1:])
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def checked():
+    """A function that holds a page to what is true of all pages."""
+
+    def check(page):
+        checker = Checker()
+        checker.feed(page)
+        assert checker.open == []
+        assert len(checker.ids) == len({*checker.ids})
+        assert checker.references
+        assert checker.references <= {*checker.ids}
+        assert not checker.tags & {"script", "link", "img", "iframe"}
+        assert "http" not in page
+        assert 'name="viewport"' in page
+
+    return check

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nassim.errors import NassimError
+from nassim.reports.card.text import card_text
 from nassim.store import Store
 from nassim.store.card import card
 from nassim.store.verify import verify
@@ -37,7 +38,7 @@ def use(path):
         store.table,
         store.runs,
         lambda: store.lookup("valid_accuracy", "digits", recipe="long"),
-        lambda: card(store).to_text(),
+        lambda: card_text(card(store)),
     ):
         try:
             read()

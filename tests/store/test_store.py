@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import random
@@ -202,6 +203,21 @@ def test_one_name_is_one_dataset_and_one_recipe(store, descriptions):
         store.append([], recipes={"quick": {"lr": 0.2}})
     assert store.datasets == descriptions["datasets"]
     assert store.recipes == descriptions["recipes"]
+
+
+def test_the_majority_level_is_kept_and_a_store_from_before_it_can_learn_it(store, descriptions):
+    before, (circles, digits) = store.sha, descriptions["datasets"]
+    assert "majority" not in (store.path / "manifest.json").read_text()
+    store.append([], datasets=[dataclasses.replace(circles, majority=0.4)])
+    assert Store.open(store.path).datasets == (dataclasses.replace(circles, majority=0.4), digits)
+    after = store.sha
+    assert after != before
+    store.append([], datasets=[circles])  # who does not know it takes nothing away
+    assert store.sha == after
+    with pytest.raises(StoreError, match="in the store as"):
+        store.append([], datasets=[dataclasses.replace(circles, majority=0.5)])
+    with pytest.raises(InputError, match=r"majority is 1\.5"):
+        store.append([], datasets=[dataclasses.replace(circles, majority=1.5)])
 
 
 @pytest.mark.parametrize("settings", [{"lr": float("nan")}, {"f": object()}, {"s": "\ud800"}])
