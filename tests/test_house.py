@@ -247,7 +247,7 @@ def test_each_entry_of_a_table_is_there(table: str) -> None:
     assert entries
     assert list(entries) == sorted(entries)
     for name, path in entries.items():
-        module, _, attribute = path.partition(":")
+        module, attribute, *_arguments = path.split(":")
         spec = importlib.util.find_spec(module)
         assert spec is not None, f"{name}: there is no {module}"
         assert spec.origin is not None

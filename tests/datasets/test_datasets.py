@@ -46,11 +46,13 @@ def rows(images: np.ndarray) -> set[bytes]:
     return {image.tobytes() for image in images}
 
 
-def test_every_dataset_is_expected_here() -> None:
-    assert set(EXPECTED) == set(DATASETS)
+def test_every_dataset_is_expected_here_or_in_test_features() -> None:
+    features = ("nassim.datasets.tabular:", "nassim.datasets.text:")
+    images = {name for name, path in DATASETS.items() if not path.startswith(features)}
+    assert set(EXPECTED) == images
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_sizes_hash_and_disjoint_splits(name: str) -> None:
     data = load(name)
     record = data.record
