@@ -107,7 +107,7 @@ def from_npz(path: Path) -> ImageData:
     whole numbers or texts.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no .npz file of arrays of numbers ({error}).") from error
