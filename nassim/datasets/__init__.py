@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from nassim.datasets.base import Data, FeatureData, ImageData
-from nassim.datasets.own import own_data
+from nassim.datasets.own import EXAMPLES, is_own, own_data
 from nassim.errors import unknown_name
 from nassim.loading import load
 
@@ -66,7 +66,7 @@ def default_cache() -> Path:
 
 
 def load_dataset(name: str, cache: str | Path | None = None) -> Data:
-    """The dataset of this name, or of an own ``.npz`` file (see ``own_data``).
+    """The dataset of this name, or own data at this path (see ``nassim.datasets.own``).
 
     >>> data = load_dataset("digits")
     >>> data.x_train.shape, data.record.classes
@@ -75,14 +75,14 @@ def load_dataset(name: str, cache: str | Path | None = None) -> Data:
     Raises
     ------
     UnknownNameError
-        if no dataset is called so, and it is no ``.npz`` file.
+        if no dataset is called so, and it is no path of own data.
     DataUnavailableError
-        if the package that holds the data can not be reached.
+        if the package that holds the data can not be reached, or there is no such file.
     """
     if name in DATASETS:
         module, function, *arguments = DATASETS[name].split(":")
         folder = Path(cache) if cache is not None else default_cache()
         return cast(Data, load(f"{module}:{function}")(folder, *arguments))
-    if name.endswith(".npz"):
-        return own_data(Path(name))
-    raise unknown_name("dataset", name, [*DATASETS, "path/to/own.npz"])
+    if is_own(name):
+        return own_data(name)
+    raise unknown_name("dataset", name, [*DATASETS, *EXAMPLES])

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,8 @@ def _download(name: str, source: _Source, file: Path) -> dict[str, NDArray[Any]]
             )
         x, y = _images(np.asarray(values), source), _labels(np.asarray(labels), source)
     except (OSError, ValueError) as error:  # ValueError: what OpenML sent is not what it should be
+        if isinstance(error, HTTPError):
+            error.close()
         raise DataUnavailableError(
             f"Dataset {name!r} is not in {file.parent}, and www.openml.org/d/{source.number} could "
             f"not be read ({' '.join(str(error).split())}). Load it where there is a network and "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import numpy as np
@@ -52,6 +53,8 @@ def _download(file: Path) -> dict[str, NDArray[Any]]:
         try:
             images[name] = _first_rows(url, PER_CLASS)
         except (OSError, HTTPException, ValueError) as error:  # ValueError: it is another file
+            if isinstance(error, HTTPError):
+                error.close()
             raise DataUnavailableError(
                 f"Dataset 'quickdraw' is not in {file.parent}, and {url} could not be read "
                 f"({' '.join(str(error).split())}). Load it where there is a network and put "

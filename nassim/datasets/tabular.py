@@ -50,7 +50,7 @@ def keel(cache: Path, name: str) -> FeatureData:
     )
 
 
-def fit_columns(training: Texts) -> Callable[[Texts], Features]:
+def fit_columns(training: Texts, separator: str = ",") -> Callable[[Texts], Features]:
     """How rows become numbers, learned from the training rows.
 
     >>> transform = fit_columns(np.array(["1.5, red, 7", "2, blue, 7", "4, red, 7"], object))
@@ -58,11 +58,11 @@ def fit_columns(training: Texts) -> Callable[[Texts], Features]:
     array([[3., 0., 1.],
            [0., 0., 0.]], dtype=float32)
     """
-    known = [_values(column) for column in _columns(training)]
+    known = [_values(column) for column in _columns(training, separator)]
 
     def transform(rows: Texts) -> Features:
         parts = []
-        for column, values in zip(_columns(rows), known, strict=True):
+        for column, values in zip(_columns(rows, separator), known, strict=True):
             if values is None:
                 parts.append(column.astype(np.float32)[:, None])
             elif len(values) > 1:
@@ -72,8 +72,8 @@ def fit_columns(training: Texts) -> Callable[[Texts], Features]:
     return transform
 
 
-def _columns(rows: Texts) -> list[Texts]:
-    return list(np.array([[cell.strip() for cell in row.split(",")] for row in rows]).T)
+def _columns(rows: Texts, separator: str) -> list[Texts]:
+    return list(np.array([[cell.strip() for cell in row.split(separator)] for row in rows]).T)
 
 
 def _values(column: Texts) -> Texts | None:

@@ -11,7 +11,7 @@
 
     [[grid]]                        # trained in this order
     space = "nasnet"
-    datasets = ["digits", "mnist"]
+    datasets = ["digits", "mnist"]  # or paths of own data, relative to this file
     recipe = "small"
     count = 60                      # architectures a dataset
     unique = true                   # other architectures for each dataset; false: the same
@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from nassim.datasets import DATASETS
+from nassim.datasets.own import EXAMPLES, is_own, own_name, within
 from nassim.errors import InputError, unknown_name
 from nassim.generator.recipe import Recipe
 from nassim.records import Architecture, RunKey
@@ -59,8 +60,8 @@ class Wanted:
 
     @property
     def key(self) -> RunKey:
-        """The key of the run; an own file's dataset is named by the file."""
-        dataset = Path(self.dataset).stem if self.dataset.endswith(".npz") else self.dataset
+        """The key of the run; own data is named by its file or folder."""
+        dataset = own_name(self.dataset) if is_own(self.dataset) else self.dataset
         architecture = self.architecture
         return RunKey(architecture.space, architecture.id, dataset, self.recipe.id, self.seed)
 
@@ -224,9 +225,9 @@ def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path)
             values[key] = _items(values[key], kind, f"key {key!r} of {where}")
     datasets = []
     for name in values["datasets"]:
-        if name not in DATASETS and not name.endswith(".npz"):
-            raise unknown_name("dataset", name, [*DATASETS, "path/to/own.npz"])
-        datasets.append(name if name in DATASETS else str(folder / name))
+        if name not in DATASETS and not is_own(name):
+            raise unknown_name("dataset", name, [*DATASETS, *EXAMPLES])
+        datasets.append(name if name in DATASETS else within(folder, name))
     values["datasets"] = tuple(datasets)
     values["recipe"] = recipes[table["recipe"]]
     given = [key for key in ("count", "architectures", "every") if key in table]

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nassim.errors import InputError
@@ -117,11 +116,13 @@ def test_a_space_with_options(tmp_path: Path) -> None:
     assert {run.architecture.id.count("|") for run in runs} == {3}
 
 
-def test_own_file_is_sought_beside_the_plan_and_named_by_its_stem(tmp_path: Path) -> None:
-    np.savez(tmp_path / "mine.npz", x=np.zeros((9, 4, 4)), y=np.arange(9) % 3)
-    text = GRID.replace('["digits", "mnist"]', '["mine.npz"]')
+@pytest.mark.parametrize("path", ["mine.npz", "own/mine/", "./mine:size=8", "mine.csv:label=kind"])
+def test_own_data_are_sought_beside_the_plan_and_named_by_file_or_folder(
+    path: str, tmp_path: Path
+) -> None:
+    text = GRID.replace('["digits", "mnist"]', f'["{path}"]')
     run = wanted_runs(read_plan(plan_file(tmp_path, HEAD + text)))[0]
-    assert run.dataset == str(tmp_path / "mine.npz")
+    assert run.dataset == f"{tmp_path}/{path}"
     assert run.key.dataset == "mine"
 
 
