@@ -16,7 +16,7 @@ ONLINE = ("nassim.datasets.openml:", "nassim.datasets.quickdraw:")
 
 def table() -> Iterator[tuple[str, str]]:
     """Name and line of each dataset on the page."""
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
+    for line in PAGE.read_text(encoding="utf-8").partition("## Your own data")[0].splitlines():
         if line.startswith("| `"):
             yield line.split("`")[1], line
 
