@@ -110,6 +110,14 @@ _COUNT = click.IntRange(min=1)
 _into = click.option(
     "--into", type=_FOLDER, required=True, help="Folder of the store; made if it is not there."
 )
+_ray = click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="local",
+    help="Work on this Ray cluster ('auto': a running one); without an address, on a Ray that is "
+    "started here and ended at the end.",
+)
 
 
 def _pairs(flag: str, usage: str, texts: Iterable[str], key: int = 0) -> dict[str, str]:
@@ -245,7 +253,7 @@ def verify(store: str) -> None:
     Faults are listed, and the exit code is then 1.
     """
     from nassim.reports.text import plural
-    from nassim.store import find_store
+    from nassim.store import Store, find_store
     from nassim.store.verify import notes
     from nassim.store.verify import verify as find_faults
 
@@ -257,7 +265,7 @@ def verify(store: str) -> None:
         raise NassimError(f"{plural(len(faults), 'fault')} in store {str(path)!r}.")
     for note in notes(path):
         click.echo(f"Note: {note}")
-    click.echo(f"Store {path.name} ({path}) is sound.")
+    click.echo(f"Store {Store.open(path).name} ({path}) is sound.")
 
 
 class _Formats(click.Group):
@@ -380,14 +388,15 @@ def import_nats_bench(folder: str, into: Path, datasets: str | None, epochs: str
 
 @cli.command(
     cls=_Command,
-    example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda",
+    example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda\n"
+    "nassim generate plan.toml --ray 10.0.0.1:6379",
 )
 @click.argument("plan")
 @click.option(
     "--workers", type=_COUNT, help="Processes.  [default: one a core, or several on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--ray", metavar="ADDRESS", help="Train on this Ray cluster ('auto': a running one).")
+@_ray
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

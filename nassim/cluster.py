@@ -1,0 +1,120 @@
+"""Ray: joining a cluster that runs, or starting one on this machine. Ray is an extra.
+
+Generators and studies share this. Ray is imported when it is asked for, never before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nassim.errors import InputError, MissingDependencyError, NassimError
+
+__all__ = ["LOCAL", "joined"]
+
+LOCAL = "local"  # the address that starts a Ray of one's own
+RUNNING = "auto"  # the address of the Ray that runs on this machine
+
+_SECONDS = 5  # to answer a connection
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what goes wrong becomes an error of ours
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; else a warning
+}
+
+
+@contextlib.contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Join the Ray cluster at ``address`` and leave it at the end; the value is the module ``ray``.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of a cluster's head, ``auto`` (the one that runs on this machine, or that
+        $RAY_ADDRESS names), or ``local``: one is started here, and ended at the end. Where the
+        calling program has joined a cluster already, that one is used, and not left.
+
+    Raises
+    ------
+    MissingDependencyError
+        if Ray is not installed.
+    InputError
+        if the address is none.
+    NassimError
+        if nobody answers there, which takes seconds, or what happens in the cluster is an error
+        of Ray's.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Ray is not installed and --ray needs it; run `pip install nassim[ray]`."
+        ) from error
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            _start(ray) if address == LOCAL else _join(ray, _answering(address))
+        yield ray
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise NassimError(
+            f"Ray at {address!r} failed: {' '.join(str(error).split())[:300]} What was finished "
+            "is kept; run the same command to go on."
+        ) from error
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(ray: Any) -> None:
+    _init(ray, address="local", include_dashboard=False)
+
+
+def _join(ray: Any, address: str) -> None:
+    _init(ray, address=address)
+
+
+def _init(ray: Any, **options: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray about itself
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+def _answering(address: str) -> str:
+    """``HOST:PORT`` of a cluster at which somebody answers: Ray itself would try for minutes."""
+    found = _running() if address == RUNNING else address
+    host, _, port = found.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise InputError(
+            f"The Ray address is {found!r}; expected HOST:PORT, {RUNNING!r} or {LOCAL!r}."
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise NassimError(
+            f"No Ray answers at {found!r} ({error}); check the address that 'ray start --head' "
+            f"printed, or give {LOCAL!r} to start one here."
+        ) from error
+    return found
+
+
+def _running() -> str:
+    """What 'auto' stands for, where Ray's own tools look for it too."""
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
+    folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    try:
+        return (folder / "ray" / "ray_current_cluster").read_text().strip()
+    except OSError as error:
+        raise NassimError(
+            "No Ray runs on this machine; start one with 'ray start --head', or give its "
+            f"HOST:PORT, or {LOCAL!r} to start one for this command."
+        ) from error
