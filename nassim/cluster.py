@@ -9,23 +9,24 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from nassim.errors import InputError, MissingDependencyError, NassimError
 
-__all__ = ["LOCAL", "joined"]
+__all__ = ["LOCAL", "QUIET", "joined"]
 
 LOCAL = "local"  # the address that starts a Ray of one's own
 RUNNING = "auto"  # the address of the Ray that runs on this machine
 
 _SECONDS = 5  # to answer a connection
-_QUIET = {
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what goes wrong becomes an error of ours
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; else a warning
 }
 
@@ -51,7 +52,7 @@ def joined(address: str) -> Iterator[Any]:
         if nobody answers there, which takes seconds, or what happens in the cluster is an error
         of Ray's.
     """
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -61,31 +62,51 @@ def joined(address: str) -> Iterator[Any]:
         ) from error
     ours = not ray.is_initialized()
     try:
-        if ours:
-            _start(ray) if address == LOCAL else _join(ray, _answering(address))
-        yield ray
-    except (ConnectionError, ray.exceptions.RayError) as error:
+        if ours and address == LOCAL:
+            _init(ray, address, include_dashboard=False)
+        elif ours:
+            _init(ray, _answering(address))
+        with contextlib.redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
+            yield ray
+    except ray.exceptions.RayError as error:
         raise NassimError(
-            f"Ray at {address!r} failed: {' '.join(str(error).split())[:300]} What was finished "
-            "is kept; run the same command to go on."
+            f"Ray at {address!r} failed: {_one_line(error)} What was finished is kept; run the "
+            "same command to go on."
         ) from error
     finally:
         if ours:
             ray.shutdown()
 
 
-def _start(ray: Any) -> None:
-    _init(ray, address="local", include_dashboard=False)
+def _init(ray: Any, address: str, **options: Any) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Ray about itself
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except Exception as error:  # a bare one where a start takes too long
+        raise NassimError(
+            f"Ray cannot be {'started' if address == LOCAL else 'joined'} at {address!r}: "
+            f"{_one_line(error)} Is it another version of Ray or Python, or a busy machine?"
+        ) from error
 
 
-def _join(ray: Any, address: str) -> None:
-    _init(ray, address=address)
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
-def _init(ray: Any, **options: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Ray about itself
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+class _WithoutRay:
+    """A stream that passes on what is written, except by Ray, which tells of each lost process."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _answering(address: str) -> str:

@@ -26,6 +26,7 @@ from nassim.store import Store, is_remote
 __all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
 
 APPEND_SECONDS = 2.0  # short runs are gathered this long, so that they share a shard
+LOG_SECONDS = 30.0  # between reports where they go to a file, which wants few lines
 
 _Finished = Generator[Run, None, None]  # runs, in the order in which they end
 _Execute = Callable[[Iterator[Wanted]], _Finished]
@@ -124,7 +125,7 @@ def generate(
     failed, interrupted = 0, False
     unsaved: list[Run] = []
     saved_at = time.monotonic()
-    every = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log wants few lines
+    every = 0.1 if sys.stderr.isatty() else LOG_SECONDS
     with tqdm(total=len(queue.missing), unit="run", disable=not progress, mininterval=every) as bar:
 
         def save() -> None:

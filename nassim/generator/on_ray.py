@@ -143,8 +143,8 @@ class _Tasks:
         elif now - self._able_at > EMPTY_SECONDS:
             kind = "GPU" if self._device == "cuda" else "CPU"
             raise NassimError(
-                f"No node of the Ray cluster has had a {kind} for {EMPTY_SECONDS:.0f} seconds; what "
-                "was finished is in the store. Start a node, and run the same command to go on."
+                f"The Ray cluster has had no {kind} for {EMPTY_SECONDS:.0f} seconds; what was "
+                "finished is in the store. Start a node, and run the same command to go on."
             )
         return self._workers or slots + 1
 
