@@ -115,8 +115,8 @@ _ray = click.option(
     metavar="[ADDRESS]",
     is_flag=False,
     flag_value="local",
-    help="Work on this Ray cluster ('auto': a running one); without an address, on a Ray that is "
-    "started here and ended at the end.",
+    help="Work on a Ray cluster: HOST:PORT, or 'auto' for the one that runs here; without an "
+    "address, one is started for this command.",
 )
 
 
@@ -497,6 +497,7 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
 @click.option("--recipe", help="The training recipe, where the store has several.")
 @click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+@_ray
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
 )
@@ -525,6 +526,7 @@ def terminate(
     recipe: str | None,
     size: int | None,
     workers: int,
+    ray: str | None,
     seed: int,
     out: Path,
     report: Path | None,
@@ -567,7 +569,7 @@ def terminate(
         _check_place("--report", report)
     click.echo(_said_of(opened))
     with _Progress() as progress:
-        study = run_termination(plan, folds, chosen, workers=workers, progress=progress)
+        study = run_termination(plan, folds, chosen, workers=workers, ray=ray, progress=progress)
     written = study.write(out)
     click.echo(termination_table(study.results, study.pool).to_text())
     if report is not None:

@@ -13,13 +13,16 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO, TypeVar, cast
 
 from nassim.errors import InputError, MissingDependencyError, NassimError
 
-__all__ = ["LOCAL", "QUIET", "joined"]
+__all__ = ["LOCAL", "QUIET", "each_on", "joined"]
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 LOCAL = "local"  # the address that starts a Ray of one's own
 RUNNING = "auto"  # the address of the Ray that runs on this machine
@@ -76,6 +79,24 @@ def joined(address: str) -> Iterator[Any]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def each_on(
+    address: str, function: Callable[[_Item], _Answer], items: Iterable[_Item]
+) -> Iterator[_Answer]:
+    """``function`` of each item, computed on the Ray cluster at ``address``, as they end.
+
+    A core each. What is lost with a process or a node, Ray computes again. (joblib's Ray backend
+    gives nothing before the last one has ended, and gives up with the first loss.)
+
+    Errors as those of ``joined``, and whatever ``function`` raises.
+    """
+    with joined(address) as ray:
+        task = ray.remote(num_cpus=1)(function)
+        pending = [task.remote(item) for item in items]
+        while pending:
+            ended, pending = ray.wait(pending)
+            yield from ray.get(ended)
 
 
 def _init(ray: Any, address: str, **options: Any) -> None:

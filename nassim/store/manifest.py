@@ -98,7 +98,7 @@ def read_manifest(folder: Folder) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(_no_manifest(folder)) from error
     except OSError as error:
-        reason = error.strerror or _one_line(error)[:200]
+        reason = error.strerror or _one_line(error)[:200].rstrip(".")
         raise StoreError(f"{path!r} cannot be read: {reason}.") from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not JSON ({_one_line(error)})") from error

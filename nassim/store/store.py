@@ -150,7 +150,7 @@ class Store:
         try:
             folder.make()
         except OSError as error:
-            reason = error.strerror or " ".join(str(error).split())[:200]
+            reason = error.strerror or " ".join(str(error).split())[:200].rstrip(".")
             raise StoreError(f"{str(path)!r} cannot be made a store: {reason}.") from error
         with folder.locked():
             others = [
