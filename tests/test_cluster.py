@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nassim.cluster import joined
+from nassim.cluster import each_on, joined
 from nassim.errors import InputError, MissingDependencyError, NassimError
 
 
@@ -114,6 +114,17 @@ def test_a_start_that_takes_too_long(ray: types.SimpleNamespace) -> None:
     ray.init = init
     with pytest.raises(NassimError, match="cannot be started at 'local': timed out"):
         joined("local").__enter__()
+
+
+def test_each_item_is_answered_as_it_ends(ray: types.SimpleNamespace) -> None:
+    ray.remote = lambda **options: lambda f: types.SimpleNamespace(remote=lambda item: f(item))
+    ray.wait = lambda pending: (pending[-1:], pending[:-1])
+    ray.get = lambda ended: ended
+    answers = each_on("local", lambda number: number * number, [1, 2, 3])
+    assert ray.calls == []
+    assert next(answers) == 9
+    assert list(answers) == [4, 1]
+    assert ray.calls == [("init", "local"), "shutdown"]
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
