@@ -48,19 +48,20 @@ CHILD = """
 import sys
 from nassim.generator import executors
 executors.APPEND_SECONDS = 0.2  # more moments at which a kill could hurt
+executors.LOG_SECONDS = 0.05  # what is in the store is reported at once
 executors.generate_from_file(sys.argv[1], workers=int(sys.argv[2]), device="cpu")
 """
 TIMES = ("epoch_seconds", "evaluation_seconds", "created_at")
 
 
 class Generator:
-    """A real process that trains the plan, and its progress bar in a file."""
+    """A real process that runs some code with arguments, and its progress bar in a file."""
 
-    def __init__(self, plan: Path, workers: int, log: IO[str]) -> None:
+    def __init__(self, code: list[str], log: IO[str]) -> None:
         self.log = Path(log.name)
         self.offset = self.log.stat().st_size
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(plan), str(workers)],
+            [sys.executable, "-c", *code],
             stderr=log,
             start_new_session=True,
         )
@@ -110,7 +111,8 @@ def main() -> int:
             (folder / "plan.toml").write_text(PLAN.format(count=count))
         plan, store_path = folders[0] / "plan.toml", folders[0] / "store"
         logs = [(folders[0] / f"log{k}").open("a") for k in range(options.generators)]
-        running = [Generator(plan, options.workers, log) for log in logs]
+        code = [CHILD, str(plan), str(options.workers)]
+        running = [Generator(code, log) for log in logs]
         survived = [0] * options.generators  # what each slot's killed processes reported
         for kill in range(options.kills):
             slot = kill % options.generators
@@ -133,7 +135,7 @@ def main() -> int:
             print(
                 f"kill {kill}: it had reported {reported}; {stored_after} runs stored", flush=True
             )
-            running[slot] = Generator(plan, options.workers, logs[slot])
+            running[slot] = Generator(code, logs[slot])
         for generator in running:
             generator.process.wait()
         print(generate_from_file(plan, workers=1, device="cpu", progress=False))

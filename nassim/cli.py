@@ -111,6 +111,14 @@ _COUNT = click.IntRange(min=1)
 _into = click.option(
     "--into", type=_FOLDER, required=True, help="Folder of the store; made if it is not there."
 )
+_ray = click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="local",
+    help="Work on a Ray cluster: HOST:PORT, or 'auto' for the one that runs here; without an "
+    "address, one is started for this command.",
+)
 
 
 def _pairs(flag: str, usage: str, texts: Iterable[str], key: int = 0) -> dict[str, str]:
@@ -290,7 +298,7 @@ def verify(store: str) -> None:
     Faults are listed, and the exit code is then 1.
     """
     from nassim.reports.text import plural
-    from nassim.store import find_store
+    from nassim.store import Store, find_store
     from nassim.store.verify import notes
     from nassim.store.verify import verify as find_faults
 
@@ -302,7 +310,7 @@ def verify(store: str) -> None:
         raise NassimError(f"{plural(len(faults), 'fault')} in store {str(path)!r}.")
     for note in notes(path):
         click.echo(f"Note: {note}")
-    click.echo(f"Store {path.name} ({path}) is sound.")
+    click.echo(f"Store {Store.open(path).name} ({path}) is sound.")
 
 
 class _Formats(click.Group):
@@ -425,14 +433,15 @@ def import_nats_bench(folder: str, into: Path, datasets: str | None, epochs: str
 
 @cli.command(
     cls=_Command,
-    example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda",
+    example="nassim generate plan.toml --workers 4\nnassim generate plan.toml --device cuda\n"
+    "nassim generate plan.toml --ray 10.0.0.1:6379",
 )
 @click.argument("plan")
 @click.option(
     "--workers", type=_COUNT, help="Processes.  [default: one a core, or several on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--ray", metavar="ADDRESS", help="Train on this Ray cluster ('auto': a running one).")
+@_ray
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -533,6 +542,7 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
 @click.option("--recipe", help="The training recipe, where the store has several.")
 @click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+@_ray
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
 )
@@ -561,6 +571,7 @@ def terminate(
     recipe: str | None,
     size: int | None,
     workers: int,
+    ray: str | None,
     seed: int,
     out: Path,
     report: Path | None,
@@ -603,7 +614,7 @@ def terminate(
         _check_place("--report", report)
     click.echo(_said_of(opened))
     with _Progress() as progress:
-        study = run_termination(plan, folds, chosen, workers=workers, progress=progress)
+        study = run_termination(plan, folds, chosen, workers=workers, ray=ray, progress=progress)
     written = study.write(out)
     click.echo(termination_table(study.results, study.pool).to_text())
     if report is not None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import click
 import pyarrow.parquet as pq
@@ -24,6 +24,7 @@ from nassim.loading import load
 from nassim.simulator.simulate import Accounting
 from nassim.simulator.sources import Quality
 from nassim.store import Store
+from nassim.studies import termination
 from nassim.studies.folds import LEAKAGE, Pool
 from nassim.terminators import TERMINATORS
 
@@ -360,6 +361,29 @@ def test_generate(
         "ray": "auto",
         "seed": 7,
     }
+
+
+@pytest.mark.parametrize("command", [("generate", "plan.toml"), ("terminate", "--orders", 1)])
+def test_ray_without_an_address_is_one_that_is_started_here(
+    nassim: Nassim,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_store: Path,
+    command: tuple[object, ...],
+) -> None:
+    given: list[object] = []
+
+    def stop(*arguments: Any, ray: str | None, **options: Any) -> NoReturn:
+        given.append(ray)
+        raise NassimError("far enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(generator, "generate_from_file", stop)
+    monkeypatch.setattr(termination, "run_termination", stop)
+    store = ("--store", tiny_store) if command[0] == "terminate" else ()
+    for option in ((), ("--ray",), ("--ray", "auto")):
+        assert nassim(*command, *store, *option)[0] == 1
+    assert given == [None, "local", "auto"]
 
 
 # --- what is refused ------------------------------------------------------------------------

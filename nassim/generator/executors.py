@@ -10,24 +10,24 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from threading import Thread
 
 from tqdm import tqdm
 
 from nassim.datasets import Data, load_dataset
-from nassim.errors import DuplicateKeyError, InputError, MissingDependencyError, NassimError
+from nassim.errors import DuplicateKeyError, InputError, NassimError
 from nassim.generator.claims import Claims
+from nassim.generator.on_ray import RUNS_PER_GPU, on_ray
 from nassim.generator.plan import Plan, Wanted, read_plan, wanted_runs
 from nassim.records import ACCURACY, Run, RunKey
 from nassim.spaces import get_space
-from nassim.store import Store
+from nassim.store import Store, is_remote
 
 __all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
 
 APPEND_SECONDS = 2.0  # short runs are gathered this long, so that they share a shard
-RUNS_PER_GPU = 8  # small networks side by side on one card
+LOG_SECONDS = 30.0  # between reports where they go to a file, which wants few lines
 
 _Finished = Generator[Run, None, None]  # runs, in the order in which they end
 _Execute = Callable[[Iterator[Wanted]], _Finished]
@@ -37,7 +37,7 @@ _Execute = Callable[[Iterator[Wanted]], _Finished]
 class Summary:
     """What a call of ``generate`` did."""
 
-    store: Path
+    store: Path | str
     wanted: int
     present: int  # of them, in the store before
     trained: int
@@ -70,7 +70,8 @@ def generate_from_file(
 
     ``workers`` is the number of processes (0: one a core, or ``RUNS_PER_GPU`` on a GPU),
     ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:1``, ``ray`` the address of a Ray
-    cluster; ``seed`` is added to each seed of the plan, to train all of it once more.
+    cluster (``nassim.cluster.joined``); ``seed`` is added to each seed of the plan, to train
+    all of it once more.
     Machines with several GPUs: one call for each, all on one store (they share the work).
 
     Raises
@@ -105,11 +106,15 @@ def generate(
     """Train the missing runs of a plan; a killed or interrupted call is resumed by another.
 
     A run is reported (by the progress bar) only after it is durably in the store. Several calls
-    may fill one store at a time. Arguments and errors as in ``generate_from_file``.
+    may fill one store at a time, unless it is a remote one. Arguments and errors as in
+    ``generate_from_file``.
     """
     if workers < 0:
         raise InputError(f"The number of workers is {workers}; expected 1 or more (0: automatic).")
-    execute = _on_this_machine(workers, device) if ray is None else _on_ray(ray, workers, device)
+    if ray is None:
+        execute = _on_this_machine(workers, device)
+    else:
+        execute = on_ray(ray, workers, device, _train_in_worker, _dataset)
     wanted = wanted_runs(plan)
     datasets = {name: _dataset(name).record for name in {run.dataset: 0 for run in wanted}}
     recipes = {run.recipe.id: run.recipe.settings for run in wanted}
@@ -123,7 +128,7 @@ def generate(
     failed, interrupted = 0, False
     unsaved: list[Run] = []
     saved_at = time.monotonic()
-    every = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log wants few lines
+    every = 0.1 if sys.stderr.isatty() else LOG_SECONDS
     with tqdm(total=len(queue.missing), unit="run", disable=not progress, mininterval=every) as bar:
 
         def save() -> None:
@@ -145,7 +150,7 @@ def generate(
         finally:
             if unsaved:
                 save()
-            queue.claims.close()
+            queue.close()
     store.compact()
     present = len(wanted) - len(queue.missing)
     left = len(missing_runs(plan, store))
@@ -158,13 +163,17 @@ class _Queue:
 
     def __init__(self, wanted: Iterable[Wanted], store: Store) -> None:
         self.store = store
-        self.claims = Claims(store.path)
+        # a remote folder knows no locks: this is its only generator
+        self.claims = None if is_remote(store.path) else Claims(Path(store.path))
         self.present = set(store.index().keys())
         self.missing = [run for run in wanted if run.key not in self.present]
         self.trained = 0
 
     def take(self) -> Iterator[Wanted]:
         """Runs that no other generator has in hand; those that one has are tried again last."""
+        if self.claims is None:
+            yield from self.missing
+            return
         held: list[Wanted] = []
         for turn in (self.missing, held):
             for run in tuple(turn):
@@ -185,9 +194,15 @@ class _Queue:
             self.store.append(runs)
         self.trained += len(runs)
         self.present.update(run.key for run in runs)
-        for run in runs:
-            self.claims.release(run.key)
+        if self.claims is not None:
+            for run in runs:
+                self.claims.release(run.key)
         return runs
+
+    def close(self) -> None:
+        """Let others have what is still in hand."""
+        if self.claims is not None:
+            self.claims.close()
 
     def _in_store(self, key: RunKey) -> bool:
         """Whether a run is in the store by now; reads its keys only if others added any."""
@@ -234,48 +249,13 @@ def _on_this_machine(workers: int, device: str) -> _Execute:
     return one_by_one if workers == 1 else side_by_side
 
 
-def _on_ray(address: str, workers: int, device: str) -> _Execute:
-    """Runs as tasks of a Ray cluster: a core each, or a share of a GPU."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Ray is not installed and --ray needs it; run `pip install nassim[ray]`."
-        ) from error
-
-    def execute(runs: Iterator[Wanted]) -> _Finished:
-        ours = not ray.is_initialized()
-        try:
-            if ours:
-                ray.init(address=address)
-            there = ray.cluster_resources()
-            gpus = int(there.get("GPU", 0))
-            on = ("cuda" if gpus else "cpu") if device == "auto" else device
-            share = {"num_cpus": 1} if on == "cpu" else {"num_gpus": 1 / RUNS_PER_GPU}
-            side_by_side = workers or (int(there["CPU"]) if on == "cpu" else gpus * RUNS_PER_GPU)
-            task = ray.remote(**share)(_train_in_worker)
-            pending = [task.remote(wanted, on) for wanted in islice(runs, side_by_side)]
-            while pending:
-                finished, pending = ray.wait(pending)
-                pending += [task.remote(wanted, on) for wanted in islice(runs, len(finished))]
-                yield from ray.get(finished)
-        except (ConnectionError, ray.exceptions.RayError) as error:
-            raise NassimError(
-                f"Ray at {address!r} failed: {' '.join(str(error).split())[:200]} Check the "
-                "address; what was finished is in the store, and the same command goes on."
-            ) from error
-        finally:
-            if ours:
-                ray.shutdown()
-
-    return execute
-
-
-def _train_in_worker(wanted: Wanted, device: str, parent: int | None = None) -> Run:
+def _train_in_worker(
+    wanted: Wanted, device: str, parent: int | None = None, data: Data | None = None
+) -> Run:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if parent is not None:
         _end_with(parent)
-    return _train(wanted, device)
+    return _train(wanted, device, data)
 
 
 @cache
@@ -290,14 +270,14 @@ def _end_with(parent: int) -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _train(wanted: Wanted, device: str) -> Run:
+def _train(wanted: Wanted, device: str, data: Data | None = None) -> Run:
     import torch
 
     from nassim.generator.train import train
 
     if device == "cpu":
         torch.set_num_threads(1)
-    data = _dataset(wanted.dataset)
+    data = data or _dataset(wanted.dataset)
     return train(wanted.architecture, data, wanted.recipe, wanted.seed, device)
 
 

@@ -3,7 +3,7 @@
 ::
 
     [store]
-    path = "."                      # a folder, relative to this file
+    path = "."                      # a folder, relative to this file; or s3://bucket/folder
 
     [[recipe]]
     name = "small"
@@ -42,6 +42,7 @@ from nassim.errors import InputError, unknown_name
 from nassim.generator.recipe import Recipe
 from nassim.records import Architecture, RunKey
 from nassim.spaces import get_space
+from nassim.store import is_remote
 
 __all__ = ["Grid", "Plan", "Wanted", "read_plan", "wanted_runs"]
 
@@ -85,7 +86,7 @@ class Grid:
 class Plan:
     """A store and the grids that fill it, in order of priority."""
 
-    store: Path
+    store: Path | str  # text: the address of a remote folder
     grids: tuple[Grid, ...]
 
 
@@ -204,7 +205,8 @@ def _plan(content: Mapping[str, Any], folder: Path) -> Plan:
             raise InputError(f"two [[recipe]] are named {recipe.name!r}; expected one.")
         recipes[recipe.name] = recipe
     grids = [_grid(table, recipes, folder) for table in _tables(content["grid"], "grid")]
-    return Plan(folder / content["store"]["path"], tuple(grids))
+    place = content["store"]["path"]
+    return Plan(place if is_remote(place) else folder / place, tuple(grids))
 
 
 def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path) -> Grid:

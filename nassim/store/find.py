@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from nassim.errors import StoreError, unknown_name
+from nassim.store.folders import is_remote
 from nassim.store.manifest import MANIFEST_FILE
 
 __all__ = ["DEFAULT_STORE", "find_store", "known_stores"]
@@ -13,8 +14,10 @@ __all__ = ["DEFAULT_STORE", "find_store", "known_stores"]
 DEFAULT_STORE = "images"
 
 
-def find_store(name_or_path: str | Path) -> Path:
+def find_store(name_or_path: str | Path) -> Path | str:
     """The folder of a store, named by its path or by the name of a known store.
+
+    The address of a remote folder (``s3://bucket/stores/mine``) is returned as it is.
 
     Known are the folders of ``$NASSIM_DATA`` and the stores that come with nassim. A store in
     the working directory goes before a known one of the same name.
@@ -26,6 +29,8 @@ def find_store(name_or_path: str | Path) -> Path:
     StoreError
         if it is a path at which there is no store.
     """
+    if is_remote(name_or_path):
+        return name_or_path
     text = str(name_or_path)
     path = Path(text)
     if _is_store(path):

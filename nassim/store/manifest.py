@@ -8,12 +8,11 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nassim.errors import StoreError
 from nassim.records import Dataset, Metric
-from nassim.store.files import write_durably
+from nassim.store.folders import Folder
 from nassim.store.schema import SCHEMA_VERSION
 
 __all__ = ["MANIFEST_FILE", "SHARD_FILE", "Manifest", "Shard", "read_manifest", "write_manifest"]
@@ -82,13 +81,13 @@ def _dataset_to_json(dataset: Dataset) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value or name not in LATER_FIELDS}
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest; the moment of the rename is the moment the store changes."""
+def write_manifest(folder: Folder, manifest: Manifest) -> None:
+    """Replace the manifest; that is the moment at which the store changes."""
     text = json.dumps(to_json(manifest), indent=1, ensure_ascii=False, allow_nan=False)
-    write_durably(folder / MANIFEST_FILE, (text + "\n").encode())
+    folder.write(MANIFEST_FILE, (text + "\n").encode())
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Folder) -> Manifest:
     """The manifest of a store.
 
     Raises
@@ -96,39 +95,41 @@ def read_manifest(folder: Path) -> Manifest:
     StoreError
         if the folder is not a store, its manifest is damaged, or a newer nassim wrote it.
     """
-    path = folder / MANIFEST_FILE
+    path = folder.at(MANIFEST_FILE)
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(folder.read(MANIFEST_FILE))
         json.dumps(content, ensure_ascii=False).encode()  # no half characters
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(_no_manifest(folder)) from error
     except OSError as error:
-        raise StoreError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+        reason = error.strerror or _one_line(error)[:200].rstrip(".")
+        raise StoreError(f"{path!r} cannot be read: {reason}.") from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not JSON ({_one_line(error)})") from error
     return _Reader(path).manifest(content)
 
 
-def _no_manifest(folder: Path) -> str:
-    if not folder.exists():
+def _no_manifest(folder: Folder) -> str:
+    place = folder.place
+    if isinstance(place, str):
+        return f"No store is at {place!r}: it has no {MANIFEST_FILE}; check the address."
+    if not place.exists():
         return (
-            f"No store is at {str(folder)!r}: nothing is there; 'nassim stores' lists those known."
+            f"No store is at {str(place)!r}: nothing is there; 'nassim stores' lists those known."
         )
-    if not folder.is_dir():
+    if not place.is_dir():
         return (
-            f"{str(folder)!r} is a file, not a store; expected a folder with a {MANIFEST_FILE}. "
+            f"{str(place)!r} is a file, not a store; expected a folder with a {MANIFEST_FILE}. "
             "'nassim import' makes a store of a table."
         )
     return (
-        f"{str(folder)!r} is not a store: it has no {MANIFEST_FILE}; name a folder that nassim "
+        f"{str(place)!r} is not a store: it has no {MANIFEST_FILE}; name a folder that nassim "
         "made, or make one with 'nassim generate' or 'nassim import'."
     )
 
 
-def _damaged(path: Path, fault: str) -> StoreError:
-    return StoreError(
-        f"{str(path)!r} is damaged: {fault}; restore the file from a copy of the store."
-    )
+def _damaged(path: str, fault: str) -> StoreError:
+    return StoreError(f"{path!r} is damaged: {fault}; restore the file from a copy of the store.")
 
 
 def _one_line(error: BaseException) -> str:
@@ -138,7 +139,7 @@ def _one_line(error: BaseException) -> str:
 class _Reader:
     """Reads a manifest with every type checked; a fault is a StoreError that says where."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
 
     def manifest(self, content: Any) -> Manifest:
@@ -162,7 +163,7 @@ class _Reader:
         version = content.get("schema_version") if where == "the manifest" else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise StoreError(
-                f"{str(self._path)!r} has schema version {version}; this nassim reads up to "
+                f"{self._path!r} has schema version {version}; this nassim reads up to "
                 f"{SCHEMA_VERSION}: upgrade nassim."
             )
         for name, kind in kinds.items():

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nassim.errors import NassimError, StoreError
-from nassim.records import Metric
-from nassim.store.files import write_durably
+from nassim.records import Metric, RunKey
+from nassim.store.folders import Folder
 from nassim.store.manifest import Shard
-from nassim.store.schema import KEY_COLUMNS, SPLITS, TEXT_COLUMNS, digest, runs_schema, to_runs
+from nassim.store.schema import (
+    KEY_COLUMNS,
+    SPLITS,
+    TEXT_COLUMNS,
+    digest,
+    numbers,
+    runs_schema,
+    texts,
+    to_runs,
+)
 
 __all__ = ["ROW_GROUP", "ShardReader", "parquet_bytes", "reading", "write_shard"]
 
@@ -51,18 +59,18 @@ def parquet_bytes(table: pa.Table, metric: Metric) -> pa.Buffer:
     return sink.getvalue()
 
 
-def write_shard(folder: Path, table: pa.Table, metric: Metric) -> Shard:
+def write_shard(folder: Folder, table: pa.Table, metric: Metric) -> Shard:
     """Write one shard, named by its content; not part of the store until a manifest names it."""
     payload = parquet_bytes(table, metric)
     content = f"{digest(to_runs(table, metric)):064x}"
     sha256 = hashlib.sha256(payload).hexdigest()
     file = f"runs-{sha256[:16]}.parquet"
-    write_durably(folder / file, memoryview(payload))
+    folder.write(file, memoryview(payload))
     return Shard(file, len(table), len(payload), sha256, content)
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
     """Turn whatever a damaged file raises into one StoreError."""
     try:
         yield
@@ -70,13 +78,13 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise StoreError(
-            f"Shard {str(path)!r} is gone; if the store was compacted meanwhile, open it again "
+            f"Shard {path!r} is gone; if the store was compacted meanwhile, open it again "
             "(Store.refresh), else restore the file."
         ) from error
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         detail = " ".join(str(error).split())[:200]
         raise StoreError(
-            f"Shard {str(path)!r} cannot be read ({detail}); 'nassim verify' lists the faults; "
+            f"Shard {path!r} cannot be read ({detail}); 'nassim verify' lists the faults; "
             "restore the file from a copy of the store."
         ) from error
 
@@ -84,26 +92,31 @@ def reading(path: Path) -> Iterator[None]:
 class ShardReader:
     """One shard. Its footer is kept after the first read; the file is not held open."""
 
-    def __init__(self, folder: Path, shard: Shard, metric: Metric) -> None:
-        self.path = folder / shard.file
+    def __init__(self, folder: Folder, shard: Shard, metric: Metric) -> None:
+        self.path = folder.at(shard.file)
         self.shard = shard
+        self._source = folder.inner(shard.file)
+        self._filesystem = folder.filesystem
         self._metric = metric
         self._footer: pq.FileMetaData | None = None
         self._fences: list[tuple[str, str, str, str]] | None = None
+        self._rows: dict[RunKey, int] | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[pq.ParquetFile]:
         """The Parquet file, every page checked against its checksum when read."""
         with reading(self.path):
             if self._footer is None:
-                footer = pq.read_metadata(str(self.path))
+                footer = pq.read_metadata(self._source, filesystem=self._filesystem)
                 self._check(footer)
                 self._footer = footer
             with pq.ParquetFile(
-                str(self.path),
+                self._source,
                 metadata=self._footer,
                 read_dictionary=list(TEXT_COLUMNS),
+                pre_buffer=self._filesystem is not None,  # few large requests
                 page_checksum_verification=True,
+                filesystem=self._filesystem,
             ) as file:
                 yield file
 
@@ -111,19 +124,19 @@ class ShardReader:
         rows = footer.num_rows
         if rows != self.shard.rows:
             raise StoreError(
-                f"Shard {str(self.path)!r} has {rows} rows; the manifest says {self.shard.rows}. "
+                f"Shard {self.path!r} has {rows} rows; the manifest says {self.shard.rows}. "
                 "Restore the file from a copy of the store."
             )
         wanted, found = runs_schema(self._metric), footer.schema.to_arrow_schema()
         if found.names != wanted.names:
             raise StoreError(
-                f"Shard {str(self.path)!r} is not of this store: its columns are "
+                f"Shard {self.path!r} is not of this store: its columns are "
                 f"{', '.join(found.names)[:200]}, expected {', '.join(wanted.names)}."
             )
         for name, kind, expected in zip(wanted.names, found.types, wanted.types, strict=True):
             if kind != expected:
                 raise StoreError(
-                    f"Shard {str(self.path)!r} is not of this store: its column {name!r} is of "
+                    f"Shard {self.path!r} is not of this store: its column {name!r} is of "
                     f"type {kind}, expected {expected}."
                 )
 
@@ -131,6 +144,16 @@ class ShardReader:
         """These columns (or all) of all rows; text is dictionary-encoded."""
         with self.open() as file:
             return file.read(columns=columns and list(columns), use_threads=False)
+
+    @property
+    def rows(self) -> Mapping[RunKey, int]:
+        """The row of each run; kept after the first read."""
+        if self._rows is None:
+            table = self.read(KEY_COLUMNS)
+            *names, seeds = (table.column(name) for name in KEY_COLUMNS)
+            columns = (*(texts(column).tolist() for column in names), numbers(seeds).tolist())
+            self._rows = {RunKey(*row): at for at, row in enumerate(zip(*columns, strict=True))}
+        return self._rows
 
     def batches(self, column: str) -> Iterator[pa.ListArray]:
         """One curve column, a thousand runs at a time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nassim.errors import DuplicateKeyError, InputError, StoreError, unknown_name
 from nassim.records import ACCURACY, Dataset, IntArray, Metric, Run, RunKey
-from nassim.store.files import TEMPORARY_SUFFIX, locked
+from nassim.store.files import TEMPORARY_SUFFIX
+from nassim.store.folders import Folder, folder_at, is_remote
 from nassim.store.lookup import Lookup
 from nassim.store.manifest import (
     MANIFEST_FILE,
@@ -99,13 +100,18 @@ class Store:
     0.75
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path = path
+    def __init__(self, folder: Folder, manifest: Manifest) -> None:
+        self._folder = folder
+        self._shards: list[ShardReader] = []
         self._take(manifest)
 
     def _take(self, manifest: Manifest) -> None:
+        known = {reader.shard: reader for reader in self._shards}  # which keep what they have read
         self._manifest = manifest
-        self._shards = [ShardReader(self.path, shard, manifest.metric) for shard in manifest.shards]
+        self._shards = [
+            known.get(shard) or ShardReader(self._folder, shard, manifest.metric)
+            for shard in manifest.shards
+        ]
         self._index: RunIndex | None = None
         self._order: NDArray[np.intp] | None = None  # of stored rows; None: as they are
 
@@ -115,19 +121,15 @@ class Store:
     def open(cls, path: str | Path) -> Store:
         """Open the store in this folder; reads the manifest, and that its shards are there.
 
+        ``path`` may be the address of a remote folder, as in ``s3://bucket/stores/mine``.
+
         Raises
         ------
         StoreError
             if there is no store, or it is damaged, or a newer nassim wrote it.
         """
-        folder = Path(path)
-        manifest = read_manifest(folder)
-        while (fault := _missing_shard(folder, manifest)) is not None:
-            again = read_manifest(folder)
-            if again == manifest:
-                raise StoreError(fault)
-            manifest = again  # a writer compacted the store in between
-        return cls(folder, manifest)
+        folder = folder_at(path)
+        return cls(folder, _whole_manifest(folder))
 
     @classmethod
     def create(
@@ -140,31 +142,30 @@ class Store:
 
         ``importer`` says where an imported store comes from, as JSON: format, split map, ...
         """
-        folder = Path(path)
+        folder = folder_at(path)
         _check_metric(metric)
         manifest = Manifest(
             metric, importer=None if importer is None else _as_json(importer, "importer")
         )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.make()
         except OSError as error:
-            raise StoreError(
-                f"{str(folder)!r} cannot be made a store: {error.strerror}."
-            ) from error
-        with locked(folder):
-            others = sorted(
-                entry.name
-                for entry in folder.iterdir()
+            reason = error.strerror or " ".join(str(error).split())[:200].rstrip(".")
+            raise StoreError(f"{str(path)!r} cannot be made a store: {reason}.") from error
+        with folder.locked():
+            others = [
+                name
+                for name in folder.names()
                 # the plan that it is made from, and its datasheet, may lie beside it
-                if entry.name[0] != "." and entry.suffix not in (".toml", ".md")
-            )
+                if name[0] != "." and not name.endswith((".toml", ".md"))
+            ]
             if MANIFEST_FILE in others:
                 raise StoreError(
-                    f"A store is already in {str(folder)!r}; open it, or name another folder."
+                    f"A store is already in {str(path)!r}; open it, or name another folder."
                 )
             if others:
                 raise StoreError(
-                    f"{str(folder)!r} is not empty (it has {others[0]!r}); name another folder."
+                    f"{str(path)!r} is not empty (it has {others[0]!r}); name another folder."
                 )
             write_manifest(folder, manifest)
         return cls(folder, manifest)
@@ -172,11 +173,12 @@ class Store:
     @classmethod
     def open_or_create(cls, path: str | Path, metric: Metric = ACCURACY) -> Store:
         """Open the store in this folder, or make one; an open one must have this metric."""
-        if not (Path(path) / MANIFEST_FILE).exists():
+        folder = folder_at(path)
+        if MANIFEST_FILE not in folder.names():
             try:
                 return cls.create(path, metric)
             except StoreError:
-                if not (Path(path) / MANIFEST_FILE).exists():
+                if MANIFEST_FILE not in folder.names():
                     raise  # else another process has just made it
         store = cls.open(path)
         if store.metric != metric:
@@ -188,9 +190,9 @@ class Store:
 
     def refresh(self) -> None:
         """See what other writers have appended since."""
-        self._take(Store.open(self.path)._manifest)
+        self._take(_whole_manifest(self._folder))
 
-    def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[[Path | str], Store], tuple[Path | str]]:
         return (Store.open, (self.path,))  # a worker process opens the store itself
 
     def __repr__(self) -> str:
@@ -201,7 +203,12 @@ class Store:
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return self.path.resolve().name
+        return self._folder.name
+
+    @property
+    def path(self) -> Path | str:
+        """The folder; the address of a remote one, as text."""
+        return self._folder.place
 
     @property
     def metric(self) -> Metric:
@@ -375,7 +382,8 @@ class Store:
 
         Several writers are safe, in threads, processes or machines that share the file system's
         locks. What other writers appended meanwhile becomes visible too. Datasets and recipes
-        that the store has already may be given again, unchanged.
+        that the store has already may be given again, unchanged. A remote folder has no locks:
+        there must be one writer at a time.
 
         Raises
         ------
@@ -384,20 +392,20 @@ class Store:
         DuplicateKeyError
             if a key is in the store already, or twice among the runs.
         StoreError
-            if the disk is full or the folder cannot be written; the store is as it was.
+            if the disk is full or the folder cannot be written; the store is as it was. Also if
+            another writer of a remote folder has undone what this one had appended.
         """
         runs = list(runs)
         table = to_table(runs, self.metric)
         settings = {
             name: _as_json(recipe, f"recipe {name!r}") for name, recipe in (recipes or {}).items()
         }
-        with locked(self.path):
-            self.refresh()
+        with self._writing():
             manifest = _with_descriptions(self._manifest, datasets, settings)
             _check_known(runs, manifest)
             self._check_new(runs)
             if runs:
-                shard = write_shard(self.path, table, self.metric)
+                shard = write_shard(self._folder, table, self.metric)
                 manifest = dataclasses.replace(manifest, shards=(*manifest.shards, shard))
             if manifest != self._manifest:
                 self._replace(manifest)
@@ -408,32 +416,44 @@ class Store:
         The same runs give the same file, whatever the order in which they were appended. Needs
         memory for the whole store. A reader that opened the store before must ``refresh``.
         """
-        with locked(self.path):
-            self.refresh()
+        with self._writing():
             if len(self._shards) > 1:
-                shard = write_shard(self.path, self.table(), self.metric)
+                shard = write_shard(self._folder, self.table(), self.metric)
                 self._replace(dataclasses.replace(self._manifest, shards=(shard,)))
-            for name in orphans(self.path, self._manifest):
+            for name in orphans(self._folder, self._manifest):
                 with contextlib.suppress(OSError):
-                    (self.path / name).unlink()
+                    self._folder.remove(name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the store, as it is by now."""
+        with self._folder.locked():
+            known = self._manifest.shards
+            self.refresh()
+            if is_remote(self.path) and not set(known) <= set(self._manifest.shards):
+                raise StoreError(
+                    f"Another writer changed the store at {str(self.path)!r}, which has no locks, "
+                    "and undid what was appended; let one write at a time, and append again."
+                )
+            yield
 
     def _replace(self, manifest: Manifest) -> None:
         """Make this the manifest; if that fails, remove the shards that only it names."""
         try:
-            write_manifest(self.path, manifest)
+            write_manifest(self._folder, manifest)
         except BaseException:
-            named = {shard.file for shard in read_manifest(self.path).shards}
+            named = {shard.file for shard in read_manifest(self._folder).shards}
             for shard in manifest.shards:
                 if shard.file not in named:
-                    (self.path / shard.file).unlink(missing_ok=True)
+                    self._folder.remove(shard.file)
             raise
         self._take(manifest)
 
     def _check_new(self, runs: Sequence[Run]) -> None:
-        wanted = {run.key for run in runs}
-        for shard in self._shards if wanted else ():
-            for row, key in enumerate(_index_of([shard.read(_INDEX_COLUMNS)]).keys()):
-                if key in wanted:
+        for shard in self._shards if runs else ():
+            rows = shard.rows
+            for key in (run.key for run in runs):
+                if (row := rows.get(key)) is not None:
                     raise DuplicateKeyError(
                         f"Run {_named(key)} is in the store {self.name!r} already (row {row} of "
                         f"{shard.shard.file}); drop it, or give it another seed or recipe."
@@ -503,27 +523,37 @@ class Store:
                     curves[places[kept]] = block
 
 
-def orphans(folder: Path, manifest: Manifest) -> list[str]:
+def orphans(folder: Folder, manifest: Manifest) -> list[str]:
     """Files that a killed writer left: in the folder, but not in the store."""
     named = {shard.file for shard in manifest.shards}
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if (SHARD_FILE.fullmatch(entry.name) and entry.name not in named)
-        or (entry.name.startswith(".") and entry.name.endswith(TEMPORARY_SUFFIX))
-    )
+    return [
+        name
+        for name in folder.names()
+        if (SHARD_FILE.fullmatch(name) and name not in named)
+        or (name.startswith(".") and name.endswith(TEMPORARY_SUFFIX))
+    ]
 
 
-def _missing_shard(folder: Path, manifest: Manifest) -> str | None:
-    for shard in manifest.shards:
-        path = folder / shard.file
-        try:
-            size = path.stat().st_size
-        except OSError:
-            return f"Shard {str(path)!r} of the store is missing; restore it from a copy."
+def _whole_manifest(folder: Folder) -> Manifest:
+    """The manifest of a store whose shards are there."""
+    manifest = read_manifest(folder)
+    while (fault := _missing_shard(folder, manifest)) is not None:
+        again = read_manifest(folder)
+        if again == manifest:
+            raise StoreError(fault)
+        manifest = again  # a writer compacted the store in between
+    return manifest
+
+
+def _missing_shard(folder: Folder, manifest: Manifest) -> str | None:
+    sizes = folder.sizes([shard.file for shard in manifest.shards])
+    for shard, size in zip(manifest.shards, sizes, strict=True):
+        path = folder.at(shard.file)
+        if size is None:
+            return f"Shard {path!r} of the store is missing; restore it from a copy."
         if size != shard.bytes:
             return (
-                f"Shard {str(path)!r} has {size} bytes; the manifest says {shard.bytes}. "
+                f"Shard {path!r} has {size} bytes; the manifest says {shard.bytes}. "
                 "The file was cut short or replaced: restore it from a copy of the store."
             )
     return None

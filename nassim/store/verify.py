@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from nassim.errors import InputError, StoreError
 from nassim.records import STATUSES, RunKey
+from nassim.store.folders import Folder, folder_at
 from nassim.store.manifest import Manifest, Shard, read_manifest
 from nassim.store.schema import (
     KEY_COLUMNS,
@@ -42,8 +44,8 @@ def verify(path: str | Path) -> list[str]:
     and duplicates, status and reason, lengths and ranges of its curves (seconds above 0, so
     that time runs forward), dataset and recipe, canonical id. Reads everything.
     """
-    folder = Path(path)
     try:
+        folder = folder_at(path)
         manifest = read_manifest(folder)
     except StoreError as error:
         return [str(error)]
@@ -53,7 +55,7 @@ def verify(path: str | Path) -> list[str]:
         try:
             _check_bytes(folder, shard)
             table = ShardReader(folder, shard, manifest.metric).read(None)
-            with reading(folder / shard.file):
+            with reading(folder.at(shard.file)):
                 faults += _content_faults(shard, table, manifest, first_seen)
         except InputError as error:
             faults.append(str(error))
@@ -62,23 +64,22 @@ def verify(path: str | Path) -> list[str]:
 
 def notes(path: str | Path) -> list[str]:
     """What is worth knowing of a store and no fault: files that a killed writer left."""
-    folder = Path(path)
+    folder = folder_at(path)
     return [
         f"{name} is not part of the store (a writer was stopped); compacting removes it."
         for name in orphans(folder, read_manifest(folder))
     ]
 
 
-def _check_bytes(folder: Path, shard: Shard) -> None:
-    path = folder / shard.file
-    with reading(path):
-        size = path.stat().st_size
+def _check_bytes(folder: Folder, shard: Shard) -> None:
+    with reading(folder.at(shard.file)), folder.open(shard.file) as file:
+        size = file.seek(0, os.SEEK_END)
         if size != shard.bytes:
             raise StoreError(
                 f"{shard.file}: {size} bytes, the manifest says {shard.bytes}; restore the file."
             )
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != shard.sha256:
         raise StoreError(
             f"{shard.file}: its SHA-256 is {sha256[:16]}..., the manifest says "

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 import nassim
+from nassim.cluster import each_on
 from nassim.errors import InputError
 from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
@@ -109,9 +110,10 @@ def run_termination(
     targets: Sequence[str] | None = None,
     *,
     workers: int = 1,
+    ray: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Study:
-    """Compare terminators on every target; the results do not depend on ``workers``.
+    """Compare terminators on every target; the results do not depend on ``workers`` or ``ray``.
 
     Parameters
     ----------
@@ -121,6 +123,9 @@ def run_termination(
         Names of target datasets; all by default.
     workers
         Processes.
+    ray
+        The address of a Ray cluster (``nassim.cluster.joined``) that takes the place of
+        ``workers``: a core each. Its machines must see the store.
     progress
         Called as ``progress(done, total, what)`` after each fit with its orders.
 
@@ -154,7 +159,7 @@ def run_termination(
     queue = sorted(tasks, key=lambda task: not learns[task.specifications[0]])
     rows: list[_Row] = []
     timings: list[_Row] = []
-    for done, (task, answer) in enumerate(_work(queue, workers), start=1):
+    for done, (task, answer) in enumerate(_work(queue, workers, ray), start=1):
         rows += answer[0]
         timings += answer[1]
         if progress is not None:
@@ -183,16 +188,17 @@ def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification
     return [tuple(group) for group in groups.values()]
 
 
-def _work(queue: list[_Task], workers: int) -> Iterator[tuple[_Task, _Answer]]:
+def _work(queue: list[_Task], workers: int, ray: str | None) -> Iterator[tuple[_Task, _Answer]]:
     """The tasks with their answers, in whatever order they finish."""
-    if workers == 1:
-        for task in queue:
-            yield task, _run(task)
-        return
-    from joblib import Parallel, delayed
+    if ray is not None:
+        yield from each_on(ray, _run_named, queue)
+    elif workers == 1:
+        yield from map(_run_named, queue)
+    else:
+        from joblib import Parallel, delayed
 
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-    yield from parallel(delayed(_run_named)(task) for task in queue)
+        parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
+        yield from parallel(delayed(_run_named)(task) for task in queue)
 
 
 def _run_named(task: _Task) -> tuple[_Task, _Answer]:

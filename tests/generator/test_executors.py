@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nassim.errors import InputError, MissingDependencyError, NassimError
+from nassim.errors import InputError, NassimError
 from nassim.generator import executors, generate_from_file, missing_runs, read_plan
 from nassim.generator.claims import Claims
 from nassim.records import Run, RunKey
@@ -184,24 +184,6 @@ def test_a_device_that_is_not_there(plan: Path) -> None:
 def test_negative_numbers(plan: Path, options: dict[str, int]) -> None:
     with pytest.raises(InputError, match="is -1; expected"):
         quietly(plan, **options)
-
-
-def test_without_ray(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install nassim\[ray\]"):
-        quietly(plan, ray="auto")
-
-
-@pytest.mark.slow
-def test_on_ray(plan: Path) -> None:
-    pytest.importorskip("ray")
-    quietly(plan)
-    alone = stored(plan)
-    plan.write_text(PLAN.replace('"store"', '"other"'))
-    assert quietly(plan, ray="local", workers=2).trained == 3
-    together = Store.open(plan.parent / "other")
-    np.testing.assert_array_equal(alone.curves("valid_accuracy"), together.curves("valid_accuracy"))
-    assert quietly(plan, ray="local").trained == 0  # a second start in one process
 
 
 # --- several generators -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ def rows(folds: FoldPlan, methods: str = METHODS, **options: Any) -> Rows:
 # --- the same again ----------------------------------------------------------------------------
 
 
-def written(folds: FoldPlan, path: Path, *, workers: int = 1, seed: int = 0) -> bytes:
+def written(
+    folds: FoldPlan, path: Path, *, workers: int = 1, ray: str | None = None, seed: int = 0
+) -> bytes:
     plan = TerminationPlan(METHODS, orders=4, seed=seed)
-    run_termination(plan, folds, workers=workers).write(path)
+    run_termination(plan, folds, workers=workers, ray=ray).write(path)
     return path.read_bytes()
 
 
@@ -56,7 +59,9 @@ def test_the_same_seed_gives_the_same_bytes(folds: FoldPlan, tmp_path: Path) -> 
     assert written(folds, tmp_path / "other.parquet", seed=1) != once
 
 
-def test_the_bytes_depend_neither_on_processes_nor_on_load(folds: FoldPlan, tmp_path: Path) -> None:
+def test_the_bytes_depend_neither_on_processes_nor_on_load(
+    folds: FoldPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alone = written(folds, tmp_path / "alone.parquet")
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
@@ -65,6 +70,15 @@ def test_the_bytes_depend_neither_on_processes_nor_on_load(folds: FoldPlan, tmp_
         busy.kill()
         busy.wait()
     assert together == alone
+    cluster: list[str] = []
+
+    def each_on(address: str, function: Any, items: Any) -> Iterator[Any]:
+        cluster.append(address)
+        return map(function, reversed(list(items)))
+
+    monkeypatch.setattr(termination, "each_on", each_on)
+    assert written(folds, tmp_path / "ray.parquet", ray="head:1") == alone
+    assert cluster == ["head:1"]
     pools = [(tmp_path / f"{name}.pool.parquet").read_bytes() for name in ("alone", "together")]
     assert pools[0] == pools[1]
 
