@@ -295,7 +295,7 @@ def _panels(card: Card) -> tuple[Figure, list[Axes]]:
     n = len(card.datasets)
     columns = min(4, n)
     rows = math.ceil(n / columns)
-    width = WIDTH if n > 2 else 2.0 + 2.2 * n
+    width = WIDTH if n > 2 else 1.9 + 2.2 * n
     figure, grid = new_figure(width, 0.95 + 1.55 * rows, rows, columns)
     for axes in grid[n:]:
         axes.remove()
@@ -394,9 +394,10 @@ def _lowest(values: Sequence[float]) -> float:
 
 def _legend(figure: Figure, entries: Sequence[tuple[Any, str]], columns: int = 4) -> None:
     """Above everything: below are the labels that panels share."""
+    room = int(figure.get_figwidth() / 1.4)  # inches that an entry takes
     figure.legend(
         [handle for handle, _ in entries],
         [name for _, name in entries],
         loc="outside upper center",
-        ncols=min(columns, max(1, len(entries))),
+        ncols=max(1, min(columns, room, len(entries))),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nassim.records import Metric
+from nassim.reports.card.figures import accuracy_figure
 from nassim.reports.card.notes import headline, unknowns
 from nassim.reports.card.page import card_page, save_card_figures
 from nassim.reports.card.text import card_text
@@ -110,6 +111,17 @@ def test_an_unbounded_metric_is_printed_as_it_is(card_of, recorded):
 
 def test_an_empty_store_has_a_page(card_of):
     assert "No runs yet" in card_page(card_of())
+
+
+def test_a_legend_fits_beside_a_single_dataset(card_of, recorded):
+    part = recorded(np.random.default_rng(0).random((9, 2)), classes=4, majority=0.3)
+    figure = accuracy_figure(card_of(part))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert len(legend.get_texts()) == 4
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_figures_for_papers(several, tmp_path):
