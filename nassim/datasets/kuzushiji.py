@@ -55,4 +55,5 @@ def kuzushiji(cache: Path) -> ImageData:
         f"PyPI {WHEEL.requirement}, data/small, {len(frequent)} of {len(names)} characters",
         "MIT (package)",
         split(x, y, n_train=600, n_valid=400),
+        may_flip=False,
     )

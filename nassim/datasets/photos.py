@@ -28,7 +28,7 @@ PHOTOS = (
     *("motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg", "text.png"),
 )
 WINDOW, STRIDE, TILE = 32, 8, 64  # pixels
-N_TRAIN, N_VALID, N_TEST = 60, 75, 240  # windows of a photo, where it has so many
+N_TRAIN, N_VALID, N_TEST = 60, 120, 240  # windows of a photo, where it has so many
 MIN_DEVIATION = 4.0  # grey levels; a flat window could be from any photo
 
 

@@ -2,7 +2,9 @@
 
 - ``nasnet``: 20 words of (input, operation), in the order of the blocks, the two of a block in a
   fixed order, because they commute;
-- ``nasbench201``: 6 words of one operation, in the order of the edges;
+- ``nasbench201``, ``nasbench201_3nodes``: 6 or 3 words of one operation, in the order of the edges;
+- ``nasbench101``: a word for each vertex but the input, of its operation and, for each earlier
+  vertex, whether it leads here; in the canonical order, so isomorphic cells have equal words;
 - ``table``: the text itself, cut into words at commas and blanks outside of round brackets:
   ``[C(64,5,1), GAP(10)] lr=0.01`` has three words, the first of the tokens ``C 64 5 1``.
 
@@ -42,8 +44,16 @@ def words(architecture: Architecture) -> tuple[Word, ...]:
     (('C', '64', '5', '1'), ('GAP', '10'), ('lr', '0.01'))
     >>> words(get_space("nasbench201").architecture((3, 0, 1, 0, 0, 1)))
     (('choice 3',), ('choice 0',), ('choice 1',), ('choice 0',), ('choice 0',), ('choice 1',))
+    >>> words(get_space("nasbench101").parse("max3x3(0)|output(0,1)"))
+    (('max3x3', 'yes'), ('output', 'yes', 'yes'))
     """
     decisions = architecture.decisions
+    if architecture.space == "nasbench101":
+        vertices = [_TOKEN.findall(word) for word in _WORD.findall(architecture.canonical_id)]
+        return tuple(
+            (operation, *("yes" if str(k) in inputs else "no" for k in range(vertex)))
+            for vertex, (operation, *inputs) in enumerate(vertices, start=1)
+        )
     if not decisions:
         found = (tuple(_TOKEN.findall(word)) for word in _WORD.findall(architecture.id))
         return tuple(word for word in found if word) or ((architecture.id,),)

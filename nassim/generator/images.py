@@ -30,6 +30,7 @@ class DeviceImages:
     y_test: Tensor
     shape: tuple[int, int, int]
     classes: int
+    may_flip: bool = True
 
     @property
     def valid(self) -> tuple[Tensor, Tensor]:
@@ -52,7 +53,7 @@ class DeviceImages:
         order = rng.permutation(len(self.y_train))[:n]
         rows = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(height)
         columns = rng.integers(0, 2 * recipe.shift + 1, n)[:, None] + np.arange(width)
-        if recipe.flip:
+        if recipe.flip and self.may_flip:
             flipped = rng.random(n) < 0.5
             columns[flipped] = columns[flipped, ::-1]
         device = self.padded.device
@@ -106,6 +107,7 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
         *(padded, y_train, x_valid, y_valid, x_test, y_test),
         shape=(height, width, channels),
         classes=data.record.classes,
+        may_flip=data.may_flip,
     )
 
 

@@ -18,7 +18,10 @@
     sample_seed = 1
     seeds = [0]
 
-Instead of ``count``, ``unique`` and ``sample_seed`` a grid may name ``architectures``.
+Instead of ``count``, ``unique`` and ``sample_seed`` a grid may have a list ``architectures``, or
+the key ``every`` for all of a small space: ``every = "text"`` trains isomorphic cells apart,
+``every = "class"`` the first of each class. ``space`` may have options, as in
+``"nasbench101:vertices=5"``, which say what is sampled or listed.
 """
 
 from __future__ import annotations
@@ -38,10 +41,11 @@ from nassim.datasets.own import EXAMPLES, is_own, own_name, within
 from nassim.errors import InputError, unknown_name
 from nassim.generator.recipe import Recipe
 from nassim.records import Architecture, RunKey
-from nassim.spaces import SPACES, get_space
+from nassim.spaces import get_space
 
 __all__ = ["Grid", "Plan", "Wanted", "read_plan", "wanted_runs"]
 
+EVERY = ("text", "class")  # what may be listed: texts, or classes of isomorphic architectures
 _DRAWS = 100_000  # in vain, before a space counts as used up
 
 
@@ -74,6 +78,7 @@ class Grid:
     sample_seed: int = 0
     seeds: tuple[int, ...] = (0,)
     architectures: tuple[str, ...] = ()
+    every: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,13 @@ def _rounds(grid: Grid) -> Iterator[list[Architecture]]:
         for text in grid.architectures:
             yield [space.parse(text)] * len(grid.datasets)
         return
+    if grid.every:
+        listed: dict[str, Architecture] = {}
+        for one in space.every():
+            listed.setdefault(one.id if grid.every == "text" else one.canonical_id, one)
+        for architecture in listed.values():
+            yield [architecture] * len(grid.datasets)
+        return
     names = grid.datasets if grid.unique else ("",)
     streams = [
         np.random.default_rng([grid.sample_seed, zlib.crc32(f"{grid.space} {name}".encode())])
@@ -166,7 +178,7 @@ def _rounds(grid: Grid) -> Iterator[list[Architecture]]:
 
 _PLAN_KEYS: dict[str, Any] = {"store": dict, "recipe": list, "grid": list}
 _GRID_KEYS: dict[str, Any] = {
-    **dict.fromkeys(("space", "recipe"), str),
+    **dict.fromkeys(("space", "recipe", "every"), str),
     **dict.fromkeys(("count", "sample_seed"), int),
     "unique": bool,
     **dict.fromkeys(("datasets", "seeds", "architectures"), list),
@@ -198,10 +210,15 @@ def _plan(content: Mapping[str, Any], folder: Path) -> Plan:
 def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path) -> Grid:
     where = "[[grid]]"
     _check(table, _GRID_KEYS, ("space", "datasets", "recipe"), where)
-    if table["space"] not in SPACES:
-        raise unknown_name("space", table["space"], SPACES)
+    space = get_space(table["space"])
     if table["recipe"] not in recipes:
         raise unknown_name("recipe", table["recipe"], recipes)
+    skeleton = recipes[table["recipe"]].skeleton
+    if skeleton and space.name != "nasnet":
+        raise InputError(
+            f"recipe {table['recipe']!r} has key 'skeleton' {skeleton!r}, which is for space "
+            f"'nasnet'; {where} trains {table['space']!r} by it."
+        )
     values = dict(table)
     for key, kind in (("datasets", str), ("seeds", int), ("architectures", str)):
         if key in values:
@@ -213,17 +230,26 @@ def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path)
         datasets.append(name if name in DATASETS else within(folder, name))
     values["datasets"] = tuple(datasets)
     values["recipe"] = recipes[table["recipe"]]
-    if ("count" in table) == ("architectures" in table):
-        raise InputError(f"{where} must have either 'count' or 'architectures', and not both.")
+    given = [key for key in ("count", "architectures", "every") if key in table]
+    if len(given) != 1:
+        raise InputError(
+            f"{where} has {' and '.join(map(repr, given)) or 'none'} of the keys 'count', "
+            "'architectures' and 'every'; expected exactly one."
+        )
     for key, least in (("count", 1), ("sample_seed", 0)):
         if values.get(key, least) < least:
             raise InputError(f"key {key!r} of {where} is {values[key]}; expected {least} or more.")
     for seed in values.get("seeds", ()):
         if seed < 0:
             raise InputError(f"key 'seeds' of {where} holds {seed}; expected 0 or more.")
-    space = get_space(values["space"])
     for text in values.get("architectures", ()):
         space.parse(text)
+    if "every" in values:
+        if values["every"] not in EVERY:
+            raise InputError(
+                f"key 'every' of {where} is {values['every']!r}; expected 'text' or 'class'."
+            )
+        space.every()  # refuses a space that is too large
     return Grid(**values)
 
 

@@ -23,12 +23,14 @@ class Recipe:
 
     Cross-entropy, minimised by ``optimizer``: ``sgd``, or ``adamw`` (which has no use for
     ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001). For images
-    alone: ``channels`` and ``cells`` (normal cells a stage) are the network's; images larger
-    than ``resolution`` pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in
-    pixels (0 is off). ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step``
-    (a tenth at half and at three quarters). Accuracy is measured every ``valid_every``-th epoch
-    and after the last; on the test inputs every ``test_every``-th (0: after the last only). A run
-    that takes longer than ``limit_seconds`` is stopped and recorded as such (0: no limit).
+    alone: ``channels`` and ``cells`` (normal cells a stage) are the network's, and of space
+    ``nasnet`` also the ``skeleton`` (see ``NASNetNetwork``; empty: its own); images larger than
+    ``resolution`` pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in
+    pixels (0 is off); ``flip`` mirrors half of the images, where a dataset's images may be
+    mirrored. ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth
+    at half and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after
+    the last; on the test inputs every ``test_every``-th (0: after the last only). A run that
+    takes longer than ``limit_seconds`` is stopped and recorded as such (0: no limit).
 
     >>> Recipe("short", epochs=2).settings["learning_rate"]
     0.1
@@ -58,6 +60,7 @@ class Recipe:
     test_every: int = 0
     limit_seconds: float = 0.0
     optimizer: str = "sgd"
+    skeleton: str = ""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -86,6 +89,11 @@ class Recipe:
             raise InputError(
                 f"Recipe key 'schedule' is {self.schedule!r}; "
                 f"expected one of {', '.join(SCHEDULES)}."
+            )
+        if self.skeleton.strip("NR"):
+            raise InputError(
+                f"Recipe key 'skeleton' is {self.skeleton!r}; expected letters N (normal cells) "
+                "and R (a reduction cell), as in 'NRN'."
             )
         if self.nesterov and self.momentum == 0:
             raise InputError("Recipe key 'nesterov' is true; expected a momentum above 0.")
@@ -122,8 +130,9 @@ class Recipe:
         """All settings but the name, as plain values."""
         settings = asdict(self)
         del settings["name"]
-        if self.optimizer == "sgd":
-            del settings["optimizer"]  # younger than the first stores, whose recipes keep their id
+        for name in _YOUNGER:
+            if settings[name] == getattr(Recipe, name):
+                del settings[name]
         return settings
 
 
@@ -133,7 +142,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "str": ((str,), "a text in quotes"),
 }
-_FOR_IMAGES = ("channels", "cells", "resolution", "shift", "flip", "cutout")
+_FOR_IMAGES = ("channels", "cells", "skeleton", "resolution", "shift", "flip", "cutout")
+_YOUNGER = ("optimizer", "skeleton")  # than the first stores, whose recipes keep their id
 _LEAST: dict[str, float] = {
     **dict.fromkeys(("epochs", "channels", "cells", "valid_every"), 1),
     "batch_size": 2,  # batch norm cannot normalise one image

@@ -82,6 +82,7 @@ def train(
             architecture,
             channels=recipe.channels,
             cells=recipe.cells,
+            skeleton=recipe.skeleton,
             classes=examples.classes,
             input_shape=examples.shape,
             generator=torch.Generator().manual_seed(seed),

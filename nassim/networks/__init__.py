@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -23,7 +23,9 @@ __all__ = [
 
 NETWORKS: dict[str, str] = {
     "feedforward": "nassim.networks.feedforward:FeedforwardNetwork",
+    "nasbench101": "nassim.networks.nasbench101:NASBench101Network",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
+    "nasbench201_3nodes": "nassim.networks.nasbench201:NASBench201Network",
     "nasnet": "nassim.networks.nasnet:NASNetNetwork",
 }
 
@@ -35,6 +37,7 @@ def build_network(
     cells: int,
     classes: int,
     input_shape: tuple[int, ...],
+    skeleton: str = "",
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """The network of an architecture: inputs to scores (n, classes).
@@ -42,6 +45,7 @@ def build_network(
     Inputs are images (n, channels, height, width) or features (n, features); ``input_shape`` is
     (height, width, channels) or (features,), as in a dataset's record. ``channels`` is the width
     of the first stage, ``cells`` the number of normal cells a stage; both are for images only.
+    ``skeleton`` is for space ``nasnet`` (see ``NASNetNetwork``; empty: its own).
     Weights are drawn from ``generator`` (seed 0 where none is given), never from torch's global
     one. A network may have a method ``fit_embedding``, to be called with the training features
     (n, features) before training, and a ``learning_rate_factor``.
@@ -57,7 +61,7 @@ def build_network(
     UnknownNameError
         if the architecture's space has no networks.
     InputError
-        if a number is below 1, or the space has no networks for such inputs.
+        if a number is below 1, or the space has no networks for such inputs or with skeletons.
     """
     if architecture.space not in NETWORKS:
         raise unknown_name("space with networks", architecture.space, NETWORKS)
@@ -69,11 +73,16 @@ def build_network(
     for name, value in numbers.items():
         if value < 1:
             raise InputError(f"A network cannot have {name} {value}; expected 1 or more.")
+    if skeleton and architecture.space != "nasnet":
+        raise InputError(
+            f"Networks of space {architecture.space!r} have one skeleton; {skeleton!r} was given. "
+            "Leave it out, or take space 'nasnet'."
+        )
     cls = load(NETWORKS[architecture.space])
-    network = cast(
-        nn.Module,
-        cls(architecture, channels=channels, cells=cells, classes=classes, inputs=input_shape[-1]),
-    )
+    sizes_and_order: dict[str, Any] = {"channels": channels, "cells": cells, "classes": classes}
+    if skeleton:
+        sizes_and_order["skeleton"] = skeleton
+    network = cast(nn.Module, cls(architecture, inputs=input_shape[-1], **sizes_and_order))
     if generator is None:
         generator = torch.Generator().manual_seed(0)
     initialise(network, generator)

@@ -12,7 +12,10 @@ __all__ = ["NASBench201Network"]
 
 
 class NASBench201Network(nn.Module):
-    """Images (n, inputs, height, width) to scores; the paper has 16 channels and 5 cells."""
+    """Images (n, inputs, height, width) to scores; the paper has 16 channels and 5 cells.
+
+    Cells of three nodes, the paper's without the last one, are built alike.
+    """
 
     def __init__(
         self, architecture: Architecture, *, channels: int, cells: int, classes: int, inputs: int
@@ -36,14 +39,16 @@ class NASBench201Network(nn.Module):
 
 
 class Cell(nn.Module):
-    """Four nodes; each is the sum of its incoming edges."""
+    """Three or four nodes; each is the sum of its incoming edges, the last is the output."""
 
     def __init__(self, decisions: tuple[int, ...], width: int) -> None:
         super().__init__()
+        edges = EDGES[: len(decisions)]
+        self.n_nodes = 1 + max(to for _, to in edges)
         # an edge "none" adds an exact zero, so it is left out
         self.edges = [
             (source, to)
-            for op, (source, to) in zip(decisions, EDGES, strict=True)
+            for op, (source, to) in zip(decisions, edges, strict=True)
             if OPERATIONS[op] != "none"
         ]
         self.operations = nn.ModuleList(
@@ -51,7 +56,7 @@ class Cell(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        nodes: list[Tensor | None] = [x, None, None, None]
+        nodes: list[Tensor | None] = [x, *(None for _ in range(self.n_nodes - 1))]
         for operation, (source, to) in zip(self.operations, self.edges, strict=True):
             value = nodes[source]
             if value is None:  # nothing reaches the source: it is zero
@@ -59,7 +64,7 @@ class Cell(nn.Module):
             term: Tensor = operation(value)
             node = nodes[to]
             nodes[to] = term if node is None else node + term
-        output = nodes[3]
+        output = nodes[-1]
         return x.new_zeros(x.shape) if output is None else output
 
 

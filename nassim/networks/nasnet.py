@@ -1,7 +1,8 @@
-"""Networks of the NASNet cell space (Zoph et al. 2018): stem, normal, reduction, normal cells.
+"""Networks of the NASNet cell space (Zoph et al. 2018): a stem, and normal and reduction cells.
 
-Differences from the paper, all for speed on small images: one reduction (two stages) instead of
-two, a separable convolution is applied once instead of twice, no auxiliary head and no drop-path.
+Differences from the paper, all for speed on small images: one reduction cell instead of two (in
+the place that ``skeleton`` says), a separable convolution is applied once instead of twice, no
+auxiliary head and no drop-path.
 """
 
 from __future__ import annotations
@@ -19,15 +20,27 @@ __all__ = ["NASNetNetwork"]
 
 
 class NASNetNetwork(nn.Module):
-    """Images (n, inputs, height, width) to scores (n, classes)."""
+    """Images (n, inputs, height, width) to scores (n, classes).
+
+    ``skeleton`` is the order of the cells: ``N`` stands for ``cells`` normal cells, ``R`` for one
+    reduction cell. In ``RN`` the reduction comes first, as in the paper's networks for ImageNet.
+    """
 
     def __init__(
-        self, architecture: Architecture, *, channels: int, cells: int, classes: int, inputs: int
+        self,
+        architecture: Architecture,
+        *,
+        channels: int,
+        cells: int,
+        classes: int,
+        inputs: int,
+        skeleton: str = "NRN",
     ) -> None:
         super().__init__()
         normal, reduction = (blocks(architecture.decisions, cell) for cell in range(2))
         self.stem = nn.Sequential(_conv(inputs, channels, 3), nn.BatchNorm2d(channels))
-        plan = [(normal, 1)] * cells + [(reduction, 2)] + [(normal, 1)] * cells
+        stages = {"N": [(normal, 1)] * cells, "R": [(reduction, 2)]}
+        plan = [cell for letter in skeleton for cell in stages[letter]]
         self.cells = nn.ModuleList()
         width = channels
         before_last, last = channels, channels  # channels of the two previous outputs

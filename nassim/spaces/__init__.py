@@ -11,16 +11,21 @@ __all__ = ["SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
     "feedforward": "nassim.spaces.feedforward:FeedforwardSpace",
+    "nasbench101": "nassim.spaces.nasbench101:NASBench101Space",
     "nasbench201": "nassim.spaces.nasbench201:NASBench201Space",
+    "nasbench201_3nodes": "nassim.spaces.nasbench201:NASBench201ThreeNodeSpace",
     "nasnet": "nassim.spaces.nasnet:NASNetSpace",
     "table": "nassim.spaces.table:TableSpace",
 }
 
 
 def get_space(name: str) -> Space:
-    """The space of this name.
+    """The space of this name, with options behind it where it has some.
 
     >>> get_space("nasbench201").n_decisions
     6
+    >>> import numpy as np
+    >>> get_space("nasbench101:vertices=3").sample(np.random.default_rng(0)).id
+    'conv3x3(0)|output(0,1)'
     """
     return cast(Space, build(parse_specification(name, SPACES, "space"), "space"))

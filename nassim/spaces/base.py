@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +13,8 @@ from nassim.errors import InputError
 from nassim.records import Architecture
 
 __all__ = ["Space"]
+
+_LISTABLE = 1_000_000  # decision tuples: some tens of seconds
 
 
 class Space(ABC):
@@ -30,6 +35,24 @@ class Space(ABC):
     def sample(self, rng: np.random.Generator) -> Architecture:
         """An architecture drawn uniformly over decision tuples."""
         return self.architecture(tuple(int(rng.integers(choices)) for choices in self.n_choices))
+
+    def every(self) -> Iterator[Architecture]:
+        """All architectures, each text once, in the order of the decision tuples.
+
+        Raises
+        ------
+        InputError
+            if there are too many to list.
+        """
+        self._check_listable(self.n_choices)
+        return map(self.architecture, itertools.product(*map(range, self.n_choices)))
+
+    def _check_listable(self, n_choices: Sequence[int]) -> None:
+        if math.prod(n_choices) > _LISTABLE:
+            raise InputError(
+                f"Space {self.name!r} has {math.prod(n_choices):.1g} decision tuples, too many to "
+                f"list; expected at most {_LISTABLE:,}. Draw a sample of it."
+            )
 
     def architecture(self, decisions: tuple[int, ...]) -> Architecture:
         """The architecture of a decision tuple.

@@ -68,6 +68,39 @@ def test_different_architectures_have_different_tokens() -> None:
     assert len(np.unique(encoded.reshape(50, -1), axis=0)) == 50
 
 
+def test_cells_of_nasbench101_have_words_of_an_operation_and_its_inputs() -> None:
+    space = get_space("nasbench101")
+    cell = space.parse("conv3x3(0)|max3x3(0,1)|output(0,2)")
+    assert words(cell) == (
+        ("conv3x3", "yes"),
+        ("max3x3", "yes", "yes"),
+        ("output", "yes", "no", "yes"),
+    )
+    left, right = "conv1x1(0)|conv3x3(0)|output(1,2)", "conv3x3(0)|conv1x1(0)|output(1,2)"
+    assert words(space.parse(left)) == words(space.parse(right))
+
+
+@pytest.mark.parametrize(("vertices", "steps"), [(2, 1), (4, 3), (6, 5)])
+def test_cells_of_nasbench101_that_are_not_isomorphic_have_different_tokens(
+    vertices: int, steps: int
+) -> None:
+    space = get_space(f"nasbench101:vertices={vertices}")
+    rng = np.random.default_rng(0)
+    pool = [space.sample(rng) for _ in range(40)]
+    encoded = TokenEncoder.fit(pool).encode(pool)
+    assert encoded.shape == (40, steps, steps + 1)
+    assert UNKNOWN not in encoded
+    classes = len({architecture.canonical_id for architecture in pool})
+    assert len(np.unique(encoded.reshape(40, -1), axis=0)) == classes
+
+
+def test_every_cell_of_three_nodes_has_tokens_of_its_own() -> None:
+    pool = list(get_space("nasbench201_3nodes").every())
+    encoded = TokenEncoder.fit(pool).encode(pool)
+    assert encoded.shape == (125, 3, 1)
+    assert len(np.unique(encoded, axis=0)) == 125
+
+
 def test_the_vocabulary_comes_from_sources_only() -> None:
     encoder = TokenEncoder.fit(table("[conv(64), pool]", "[conv(64), skip]"))
     known, unknown = encoder.encode(table("[conv(64), pool]", "[conv(7), new]"))

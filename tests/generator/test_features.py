@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import torch
 
 from nassim.datasets import FeatureData
 from nassim.errors import InputError
-from nassim.generator import Recipe, executors, generate, read_plan
+from nassim.generator import Recipe, executors, generate, read_plan, wanted_runs
 from nassim.generator.features import to_device
 from nassim.generator.train import train
 from nassim.records import ACCURACY, Dataset
@@ -170,7 +173,7 @@ seeds = [0, 1]
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
 ) -> None:
     if "digits" not in new:
         monkeypatch.setattr(executors, "_dataset", lambda name: table())
@@ -180,7 +183,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_store_of_it_is_searched(tmp_path, monkeypatch: pytest.MonkeyPatch, nassim) -> None:
+def test_a_store_of_it_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nassim: Callable[..., Any]
+) -> None:
     def named(name: str) -> FeatureData:
         data = table()
         return dataclasses.replace(
@@ -199,3 +204,25 @@ def test_a_store_of_it_is_searched(tmp_path, monkeypatch: pytest.MonkeyPatch, na
     )
     assert done.exit_code == 0, done.err
     assert "lcranknet" in done.out
+
+
+# --- the bundled plans ----------------------------------------------------------------------------
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.mark.parametrize(
+    ("file", "datasets"),
+    [("text/plan.toml", 9), ("text/fortunes.toml", 1), ("tabular/plan.toml", 14)],
+)
+def test_a_bundled_plan_has_250_shared_architectures_and_30_of_them_thrice(
+    file: str, datasets: int
+) -> None:
+    runs = wanted_runs(read_plan(DATA / file))
+    assert len(runs) == datasets * (250 + 2 * 30)
+    first = [run.architecture.id for run in runs if run.dataset == runs[0].dataset]
+    assert first[250:] == first[:30] * 2
+    assert len({run.architecture.canonical_id for run in runs}) == 250
+    tabular = wanted_runs(read_plan(DATA / "tabular" / "plan.toml"))
+    assert first == [run.architecture.id for run in tabular if run.dataset == "vowel"]
+    assert {run.recipe.id for run in runs} == {tabular[0].recipe.id}  # one recipe for all three

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from nassim.errors import InputError
 from nassim.generator import read_plan, wanted_runs
+from nassim.spaces import get_space
 
 HEAD = """
 [store]
@@ -24,7 +26,9 @@ count = 3
 unique = true
 seeds = [0, 5]
 """
-BUNDLED = Path(__file__).parents[2] / "data" / "images" / "plan.toml"
+DATA = Path(__file__).parents[2] / "data"
+BUNDLED = DATA / "images" / "plan.toml"
+CELLS = DATA / "cells" / "plan.toml"
 
 
 def plan_file(folder: Path, text: str) -> Path:
@@ -85,6 +89,33 @@ architectures = ["{conv}"]
     assert run.seed == 0
 
 
+@pytest.mark.parametrize(("every", "n"), [("text", 125), ("class", 60)])
+def test_every_architecture_of_a_space(tmp_path: Path, every: str, n: int) -> None:
+    text = GRID.replace("nasnet", "nasbench201_3nodes").replace("unique = true", "")
+    text = text.replace("count = 3", f'every = "{every}"')
+    runs = wanted_runs(read_plan(plan_file(tmp_path, HEAD + text)))
+    assert len(runs) == n * 2 * 2
+    assert [(run.dataset, run.seed) for run in runs[:3]] == [
+        *(("digits", 0), ("mnist", 0)),
+        ("digits", 0),
+    ]
+    listed = [run.architecture for run in runs[: 2 * n : 2]]
+    assert len({one.id for one in listed}) == n
+    assert len({one.canonical_id for one in listed}) == 60
+    first: dict[str, str] = {}
+    for one in get_space("nasbench201_3nodes").every():
+        first.setdefault(one.canonical_id, one.id)
+    if every == "class":  # in the space's order, each class by its first text
+        assert [one.id for one in listed] == list(first.values())
+
+
+def test_a_space_with_options(tmp_path: Path) -> None:
+    text = GRID.replace("nasnet", "nasbench101:vertices=5")
+    runs = wanted_runs(read_plan(plan_file(tmp_path, HEAD + text)))
+    assert {run.key.space for run in runs} == {"nasbench101"}
+    assert {run.architecture.id.count("|") for run in runs} == {3}
+
+
 @pytest.mark.parametrize("path", ["mine.npz", "own/mine/", "./mine:size=8", "mine.csv:label=kind"])
 def test_own_data_are_sought_beside_the_plan_and_named_by_file_or_folder(
     path: str, tmp_path: Path
@@ -130,7 +161,13 @@ def test_more_architectures_than_a_space_has(tmp_path: Path) -> None:
         ('recipe = "quick"', 'recipe = "slow"', "recipe is called 'slow'"),
         ("count = 3", "count = 0", "'count' of .* is 0; expected 1 or more"),
         ("count = 3", "count = 3.5", "'count' of .* is 3.5; expected a whole number"),
-        ("count = 3", "", "either 'count' or 'architectures'"),
+        ("count = 3", "", "has none of the keys 'count', 'architectures' and 'every'"),
+        ("count = 3", "count = 3\nevery = 'text'", "has 'count' and 'every' of the keys"),
+        ("count = 3", "every = true", "'every' of .* is True; expected a text"),
+        ("count = 3", "every = 'all'", "'every' of .* is 'all'; expected 'text' or 'class'"),
+        ("count = 3", "every = 'text'", "Space 'nasnet' has .* too many to list"),
+        ('"nasnet"', '"nasnet:cells=3"', "Space 'nasnet' has no option 'cells'"),
+        ('"nasnet"', '"nasbench101:vertices=9"', "'vertices' of .* is 9; expected 2 to 7"),
         ("count = 3", 'architectures = ["0sep3"]', "not of space 'nasnet'"),
         ("unique = true", 'unique = "yes"', "'unique' of .* is 'yes'; expected true or false"),
         ("seeds = [0, 5]", "seeds = [0, -5]", "holds -5; expected 0 or more"),
@@ -147,6 +184,14 @@ def test_malformed_plans(tmp_path: Path, old: str, new: str, message: str) -> No
         wanted_runs(read_plan(path))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_skeleton_is_for_one_space(tmp_path: Path) -> None:
+    text = (HEAD + GRID).replace("epochs = 2", 'epochs = 2\nskeleton = "RN"')
+    assert wanted_runs(read_plan(plan_file(tmp_path, text)))
+    path = plan_file(tmp_path, text.replace('"nasnet"', '"nasbench201"'))
+    with pytest.raises(InputError, match="'skeleton' 'RN', which is for space 'nasnet'"):
+        read_plan(path)
 
 
 def test_two_recipes_of_one_name(tmp_path: Path) -> None:
@@ -167,3 +212,22 @@ def test_the_bundled_plan() -> None:
     unique = runs[:360]
     assert len({run.architecture.canonical_id for run in unique}) == 360
     assert len(runs) == 6 * 60 + 6 * 12 * 3
+
+
+def test_the_bundled_plan_of_cells() -> None:
+    plan = read_plan(CELLS)
+    assert plan.store == CELLS.parent
+    runs = wanted_runs(plan)
+    keys = [run.key for run in runs]
+    small = [key for key in keys if key.space == "nasbench201_3nodes"]
+    assert len(small) == 125 * 3 * 3
+    graphs = [run.architecture for run in runs if run.key.space == "nasbench101"]
+    assert len(graphs) == (91 + 3 * 200) * 2
+    classes = {one.canonical_id for one in graphs}
+    assert Counter(one.count("|") + 2 for one in classes) == {
+        2: 1,
+        3: 6,
+        4: 84,
+        **dict.fromkeys((5, 6, 7), 200),
+    }
+    assert len(runs) == len(small) + len(graphs)

@@ -15,7 +15,7 @@ def test_id_is_the_name_and_a_hash_of_all_settings() -> None:
     changes: dict[type, object] = {int: 7, float: 0.25, bool: True}
     ids = {recipe.id}
     fields = [f for f in dataclasses.fields(Recipe) if f.name not in ("name", "nesterov")]
-    named = {"schedule": "step", "optimizer": "adamw"}
+    named = {"schedule": "step", "optimizer": "adamw", "skeleton": "RN"}
     for field in fields:
         value = named.get(field.name) or changes[type(getattr(recipe, field.name))]
         ids.add(dataclasses.replace(recipe, **{field.name: value}).id)
@@ -45,6 +45,7 @@ def test_one_and_one_point_zero_are_one_recipe() -> None:
         ({"batch_size": 1}, "'batch_size' is 1; expected 2 or more"),
         ({"schedule": "cosin"}, "expected one of cosine, constant, step"),
         ({"optimizer": "adam"}, "expected one of sgd, adamw"),
+        ({"skeleton": "RnR"}, "'skeleton' is 'RnR'; expected letters N"),
         ({"flip": 1}, "'flip' is 1; expected true or false"),
         ({"momentum": 1.0}, "below 1"),
         ({"momentum": 0.0}, "expected a momentum above 0"),

@@ -227,6 +227,13 @@ def test_half_of_the_images_are_flipped() -> None:
     )
 
 
+def test_images_whose_mirror_image_is_another_thing_are_not_flipped() -> None:
+    letters = dataclasses.replace(numbered(), may_flip=False)
+    data = to_device(letters, Recipe("a", batch_size=40, flip=True), CPU)
+    x, _ = data.epoch(Recipe("a", batch_size=40, flip=True), np.random.default_rng(0))
+    assert (x[:, 0, 0, 0] < x[:, 0, 0, -1]).all()
+
+
 def test_cutout_sets_a_square_to_the_mean() -> None:
     recipe = Recipe("a", batch_size=40, cutout=3)
     data = to_device(numbered(), recipe, CPU)

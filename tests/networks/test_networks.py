@@ -12,6 +12,7 @@ from nassim.records import Architecture
 from nassim.spaces import get_space, nasbench201, nasnet
 
 NASNET, NB201 = get_space("nasnet"), get_space("nasbench201")
+NB201_SMALL, NB101 = get_space("nasbench201_3nodes"), get_space("nasbench101")
 # the first block reads both inputs, each other one the block before it, twice
 CHAIN = "|".join(["0{0}+1{0}", *(f"{k}{{0}}+{k}{{0}}" for k in range(2, 6))])
 
@@ -98,6 +99,22 @@ def test_loose_ends_are_concatenated(cell: str, loose: list[int]) -> None:
     assert output.shape == (2, 4 * len(loose), 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("skeleton", "strides", "widths"),
+    [("NRN", [1, 1, 2, 1, 1], [4, 4, 8, 8, 8]), ("RN", [2, 1, 1], [8, 8, 8]), ("R", [2], [8])],
+)
+def test_a_skeleton_orders_the_cells(skeleton: str, strides: list[int], widths: list[int]) -> None:
+    network = build(nasnet_of(CHAIN.format("max3")), cells=2, skeleton=skeleton)
+    assert [cell.operations[0].stride for cell in network.cells] == strides
+    assert [cell.channels for cell in network.cells] == widths  # a chain has one loose end
+    assert network(torch.randn(2, 1, 7, 9)).shape == (2, 3)
+
+
+def test_other_spaces_have_one_skeleton() -> None:
+    with pytest.raises(InputError, match="'nasbench201' have one skeleton; 'RN' was given"):
+        build(NB201.architecture((3,) * 6), skeleton="RN")
+
+
 def test_a_reduction_halves_only_what_it_reads_from_the_inputs() -> None:
     cell = nasnet_networks.Cell(
         nasnet.blocks(
@@ -178,6 +195,91 @@ def test_nasbench201_has_the_published_sizes(
     assert count_multiply_adds(network, shape) == multiply_adds
 
 
+def test_nasbench201_cell_of_three_nodes_computes_what_its_text_says() -> None:
+    cell = build(NB201_SMALL.architecture((3, 1, 4))).layers[0].eval()
+    x = torch.randn(1, 4, 6, 6)
+    conv = cell.operations[0](x)
+    expected = x + nn.functional.avg_pool2d(conv, 3, 1, 1, count_include_pad=False)
+    torch.testing.assert_close(cell(x), expected)
+
+
+def test_nasbench201_network_of_three_nodes_is_that_of_four_with_a_copied_node() -> None:
+    """An isomorphic cell of the larger space, drawn from the same seed, is the same network."""
+    for decisions in ((3, 2, 4), (0, 3, 3), (2, 1, 0), (4, 0, 3)):
+        small = build(NB201_SMALL.architecture(decisions)).eval()
+        large = build(NB201.architecture((*decisions, 0, 0, 1))).eval()
+        x = torch.randn(2, 1, 8, 8)
+        torch.testing.assert_close(small(x), large(x))
+        assert count_parameters(small) == count_parameters(large)
+
+
+@pytest.mark.parametrize("decisions", [(0, 0, 0), (3, 0, 0), (0, 0, 2)])
+def test_nasbench201_cell_of_three_nodes_without_a_path_is_zero(decisions: tuple[int, ...]) -> None:
+    cell = build(NB201_SMALL.architecture(decisions)).layers[0].eval()
+    assert not cell(torch.zeros(1, 4, 6, 6)).any()
+    assert decisions[2] or not cell(torch.randn(1, 4, 6, 6)).any()
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (7, 9, 3), (1, 1, 2)])
+@pytest.mark.parametrize("vertices", range(2, 8))
+@pytest.mark.parametrize("cells", [1, 2])
+def test_nasbench101_shapes_and_gradients(
+    shape: tuple[int, int, int], vertices: int, cells: int
+) -> None:
+    space = get_space(f"nasbench101:vertices={vertices}")
+    network = build(space.sample(np.random.default_rng(0)), cells=cells, input_shape=shape)
+    scores = network(torch.randn(2, shape[2], *shape[:2]))
+    assert scores.shape == (2, 3)
+    scores.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_nasbench101_cell_computes_what_its_text_says() -> None:
+    text = "conv3x3(0)|max3x3(0,1)|conv1x1(1,2)|output(0,2,3)"
+    cell = build(NB101.parse(text)).layers[1].eval()
+    assert list(cell.projections) == ["1", "2"]
+    x = torch.randn(1, 4, 6, 6)
+    one = cell.operations[0](cell.projections["1"](x))
+    two = nn.functional.max_pool2d(cell.projections["2"](x) + one, 3, 1, 1)
+    three = cell.operations[2](one + two)
+    expected = cell.output(torch.cat([x, two, three], dim=1))
+    torch.testing.assert_close(cell(x), expected)
+
+
+def test_nasbench101_network_counted_by_hand() -> None:
+    network = build(NB101.parse("conv3x3(0)|max3x3(0,1)|output(0,2)"))
+
+    def conv(inputs: int, width: int, kernel: int = 1) -> int:
+        return inputs * width * kernel**2 + 2 * width
+
+    def cell(inputs: int, width: int) -> int:
+        projections = 2 * conv(inputs, width)
+        return projections + conv(width, width, 3) + conv(inputs + width, width)
+
+    cells = cell(4, 4) + cell(4, 8) + cell(8, 16)
+    assert count_parameters(network) == conv(1, 4, 3) + cells + 16 * 3 + 3
+
+
+def test_isomorphic_cells_of_nasbench101_are_one_network() -> None:
+    """The second has vertices 1 and 2 of the first exchanged; so have its weights."""
+    first = build(NB101.parse("conv3x3(0)|conv1x1(0)|max3x3(0,2)|output(1,3)"))
+    second = build(NB101.parse("conv1x1(0)|conv3x3(0)|max3x3(0,1)|output(2,3)"))
+    exchanged = {"projections.1.": "projections.2.", "operations.0.": "operations.1."}
+    exchanged |= {right: left for left, right in exchanged.items()}
+
+    def renamed(name: str) -> str:
+        for old, new in exchanged.items():
+            if old in name:
+                return name.replace(old, new)
+        return name
+
+    weights = {renamed(name): value for name, value in first.state_dict().items()}
+    second.load_state_dict(weights)
+    x = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(first(x), second(x))
+    assert first.layers[1].operations[0][0].kernel_size == (3, 3)
+
+
 def test_weights_come_from_the_generator_alone() -> None:
     architecture = NASNET.sample(np.random.default_rng(0))
 
@@ -201,7 +303,7 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 
 
 def test_a_space_without_networks() -> None:
-    with pytest.raises(UnknownNameError, match=r"'table'.*nasbench201, nasnet"):
+    with pytest.raises(UnknownNameError, match=r"'table'.*nasbench201, .*nasnet"):
         build(Architecture("table", (), "x", "x"))
 
 

@@ -7,9 +7,16 @@ import pytest
 
 from nassim.errors import InputError
 from nassim.spaces import get_space
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201Space, functional_class
+from nassim.spaces.nasbench201 import (
+    EDGES,
+    OPERATIONS,
+    NASBench201Space,
+    NASBench201ThreeNodeSpace,
+    functional_class,
+)
 
 SPACE = NASBench201Space()
+SMALL = NASBench201ThreeNodeSpace()
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 
 
@@ -24,6 +31,24 @@ def test_cells_of_three_nodes() -> None:
     every = itertools.product(range(5), repeat=3)
     classes = {functional_class(decisions, EDGES[:3]) for decisions in every}
     assert len(classes - {"0"}) == 59
+    assert {cell.canonical_id for cell in SMALL.every()} == classes
+
+
+def test_cells_of_three_nodes_are_cells_of_four_whose_last_node_copies_the_third() -> None:
+    for decisions in itertools.product(range(5), repeat=3):
+        small = SMALL.architecture(decisions)
+        assert small.space == "nasbench201_3nodes"
+        assert small.canonical_id == SPACE.canonical((*decisions, NONE, NONE, SKIP))
+        assert SPACE.format((*decisions, *decisions)).startswith(f"{small.id}+|")
+        assert SMALL.parse(small.id) == small
+
+
+def test_every_text_is_listed_once() -> None:
+    assert len({cell.id for cell in SPACE.every()}) == 15_625
+    assert [cell.decisions for cell in SMALL.every()][:6] == [
+        *((0, 0, k) for k in range(5)),
+        (0, 1, 0),
+    ]
 
 
 def test_text_and_decisions_are_one_to_one() -> None:
@@ -117,6 +142,16 @@ def test_a_class_is_a_function_of_the_input() -> None:
 def test_bad_texts_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not of space 'nasbench201'; expected"):
         SPACE.parse(text)
+
+
+def test_a_cell_of_the_other_size_is_refused() -> None:
+    small, large = "|none~0|+|none~0|none~1|", SPACE.architecture((NONE,) * 6).id
+    with pytest.raises(
+        InputError, match=r"'nasbench201_3nodes'; expected '\|op~0\|\+\|op~0\|op~1\|'"
+    ):
+        SMALL.parse(large)
+    with pytest.raises(InputError, match=r"'nasbench201'; expected '\|op~0.*\|op~2\|' with op"):
+        SPACE.parse(small)
 
 
 @pytest.mark.parametrize(

@@ -144,5 +144,10 @@ def test_an_input_that_comes_later_is_refused() -> None:
         SPACE.parse(f"2{first[1:]}|{rest}")
 
 
+def test_it_is_too_large_to_list() -> None:
+    with pytest.raises(InputError, match=r"'nasnet' has .* decision tuples, too many to list"):
+        SPACE.every()
+
+
 def test_it_is_found_by_its_name() -> None:
     assert isinstance(get_space("nasnet"), NASNetSpace)

@@ -23,6 +23,8 @@ def test_there_is_nothing_to_sample_from() -> None:
         get_space("table").sample(np.random.default_rng(0))
     with pytest.raises(InputError, match="take architectures from a store"):
         get_space("table").canonical(())
+    with pytest.raises(InputError, match="take architectures from a store"):
+        list(get_space("table").every())
 
 
 def test_an_unknown_space_is_refused() -> None:
