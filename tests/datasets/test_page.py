@@ -16,7 +16,8 @@ ONLINE = ("nassim.datasets.openml:", "nassim.datasets.quickdraw:")
 
 def table() -> Iterator[tuple[str, str]]:
     """Name and line of each dataset on the page."""
-    for line in PAGE.read_text(encoding="utf-8").partition("## Your own data")[0].splitlines():
+    listed, _, _own = PAGE.read_text(encoding="utf-8").partition("## Your own data")
+    for line in listed.splitlines():
         if line.startswith("| `"):
             yield line.split("`")[1], line
 

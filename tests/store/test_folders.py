@@ -73,7 +73,7 @@ def test_the_same_answers_as_a_local_store(far, address, store):
     np.testing.assert_array_equal(opened.curve("train_loss", key), store.curve("train_loss", key))
     assert opened.table().equals(store.table())
     assert opened.lookup("valid_accuracy", "digits", recipe="long")
-    assert card(opened).to_text()
+    assert card(opened).datasets
     assert verify(address) == notes(address) == []
     assert find_store(address) == address
     assert pickle.loads(pickle.dumps(opened)).sha == store.sha
