@@ -290,12 +290,23 @@ def card(store: str, out: Path | None, figures: Path | None, gap: float) -> None
         click.echo(f"Wrote {', '.join(map(str, written))}")
 
 
-@cli.command(cls=_Command, example="nassim verify images")
+@cli.command(
+    cls=_Command, example="nassim verify images\nnassim verify images --retrain 5 --seed 1"
+)
 @click.argument("store")
-def verify(store: str) -> None:
+@click.option(
+    "--retrain",
+    type=_COUNT,
+    metavar="N",
+    help="Also train N of its runs again, drawn by --seed, and compare the curves.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:1.")
+def verify(store: str, retrain: int | None, seed: int, device: str) -> None:
     """Check STORE: schema, hashes, ranges, duplicates, times.
 
-    Faults are listed, and the exit code is then 1.
+    Faults are listed, and the exit code is then 1. A run that is trained again gives the same
+    curve on the same kind of machine; elsewhere it ends within the noise between seeds.
     """
     from nassim.reports.text import plural
     from nassim.store import Store, find_store
@@ -310,7 +321,17 @@ def verify(store: str) -> None:
         raise NassimError(f"{plural(len(faults), 'fault')} in store {str(path)!r}.")
     for note in notes(path):
         click.echo(f"Note: {note}")
-    click.echo(f"Store {Store.open(path).name} ({path}) is sound.")
+    opened = Store.open(path)
+    click.echo(f"Store {opened.name} ({path}) is sound.")
+    if retrain is not None:
+        from nassim.generator.retrain import retrain as train_again
+
+        others = 0
+        for result in train_again(opened, retrain, seed=seed, device=device):
+            click.echo(result)
+            others += not result.agrees
+        if others:
+            raise NassimError(f"{plural(others, 'run')} of {retrain} came out as another.")
 
 
 class _Formats(click.Group):

@@ -24,7 +24,14 @@ from nassim.records import ACCURACY, Run, RunKey
 from nassim.spaces import get_space
 from nassim.store import Store, is_remote
 
-__all__ = ["Summary", "generate", "generate_from_file", "missing_runs"]
+__all__ = [
+    "Summary",
+    "choose_device",
+    "generate",
+    "generate_from_file",
+    "missing_runs",
+    "train_one",
+]
 
 APPEND_SECONDS = 2.0  # short runs are gathered this long, so that they share a shard
 LOG_SECONDS = 30.0  # between reports where they go to a file, which wants few lines
@@ -214,7 +221,7 @@ class _Queue:
 
 def _on_this_machine(workers: int, device: str) -> _Execute:
     """One run at a time here, or several in processes of their own."""
-    device = _device(device)
+    device = choose_device(device)
     if workers == 0:
         workers = (os.cpu_count() or 1) if device == "cpu" else RUNS_PER_GPU
 
@@ -224,7 +231,7 @@ def _on_this_machine(workers: int, device: str) -> _Execute:
         threads = torch.get_num_threads()
         try:
             for wanted in runs:
-                yield _train(wanted, device)
+                yield train_one(wanted, device)
         finally:
             torch.set_num_threads(threads)
 
@@ -255,7 +262,7 @@ def _train_in_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if parent is not None:
         _end_with(parent)
-    return _train(wanted, device, data)
+    return train_one(wanted, device, data)
 
 
 @cache
@@ -270,7 +277,8 @@ def _end_with(parent: int) -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _train(wanted: Wanted, device: str, data: Data | None = None) -> Run:
+def train_one(wanted: Wanted, device: str, data: Data | None = None) -> Run:
+    """Train a run here, on one thread of a CPU or on a GPU."""
     import torch
 
     from nassim.generator.train import train
@@ -287,7 +295,7 @@ def _dataset(name: str) -> Data:
     return load_dataset(name)
 
 
-def _device(name: str) -> str:
+def choose_device(name: str) -> str:
     """A device that is there; ``auto`` prefers a GPU."""
     if name == "cpu":
         return name

@@ -48,14 +48,14 @@ def plan(tmp_path: Path) -> Path:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[RunKey]:
     """The keys of the runs that are trained in this process, in order."""
     keys: list[RunKey] = []
-    train = executors._train
+    train = executors.train_one
 
     def record(wanted: executors.Wanted, device: str) -> Run:
         run = train(wanted, device)
         keys.append(run.key)
         return run
 
-    monkeypatch.setattr(executors, "_train", record)
+    monkeypatch.setattr(executors, "train_one", record)
     return keys
 
 
@@ -131,7 +131,7 @@ def test_failed_runs_are_recorded_and_not_repeated(plan: Path) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = executors._train
+    train = executors.train_one
     count = 0
 
     def interrupted(wanted: executors.Wanted, device: str) -> Run:
@@ -141,19 +141,19 @@ def test_an_interrupt_keeps_what_is_finished(plan: Path, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
         return train(wanted, device)
 
-    monkeypatch.setattr(executors, "_train", interrupted)
+    monkeypatch.setattr(executors, "train_one", interrupted)
     summary = quietly(plan)
     assert summary.interrupted
     assert summary.trained == 2
     assert "run the same command" in str(summary)
     assert stored(plan).n_runs == 2
-    monkeypatch.setattr(executors, "_train", train)
+    monkeypatch.setattr(executors, "train_one", train)
     assert quietly(plan).trained == 1
 
 
 def test_an_error_keeps_what_is_finished(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_after_one(runs: Iterator[executors.Wanted]) -> Iterator[Run]:
-        yield executors._train(next(runs), "cpu")
+        yield executors.train_one(next(runs), "cpu")
         raise NassimError("a worker died")
 
     monkeypatch.setattr(executors, "_on_this_machine", lambda *_: break_after_one)
@@ -235,7 +235,7 @@ def test_what_another_generator_holds_is_left_to_it(
 def test_what_another_generator_has_stored_meanwhile_is_not_repeated(
     plan: Path, monkeypatch: pytest.MonkeyPatch, trained: list[RunKey]
 ) -> None:
-    train = executors._train
+    train = executors.train_one
     wanted = executors.wanted_runs(read_plan(plan))
 
     def with_company(run: executors.Wanted, device: str) -> Run:
@@ -243,7 +243,7 @@ def test_what_another_generator_has_stored_meanwhile_is_not_repeated(
             stored(plan).append([train(wanted[1], device)])
         return train(run, device)
 
-    monkeypatch.setattr(executors, "_train", with_company)
+    monkeypatch.setattr(executors, "train_one", with_company)
     summary = quietly(plan)
     assert (summary.trained, summary.elsewhere) == (2, 0)
     assert stored(plan).n_runs == 3
@@ -251,7 +251,7 @@ def test_what_another_generator_has_stored_meanwhile_is_not_repeated(
 
 def test_a_run_that_two_trained_is_stored_once(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # where locks do not work, the store's own check is the last resort
-    train = executors._train
+    train = executors.train_one
     wanted = executors.wanted_runs(read_plan(plan))
 
     def with_company(run: executors.Wanted, device: str) -> Run:
@@ -259,7 +259,7 @@ def test_a_run_that_two_trained_is_stored_once(plan: Path, monkeypatch: pytest.M
             stored(plan).append([train(run, device)])
         return train(run, device)
 
-    monkeypatch.setattr(executors, "_train", with_company)
+    monkeypatch.setattr(executors, "train_one", with_company)
     assert quietly(plan).trained == 2
     assert stored(plan).n_runs == 3
     assert verify(plan.parent / "store") == []
