@@ -73,7 +73,7 @@ def test_without_a_second_seed_only_the_same_curve_agrees(trained: Store) -> Non
 
 
 def test_refusals(trained: Store, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="7 runs of store .* expected 1 to 6"):
+    with pytest.raises(InputError, match=r"7 runs of store .* expected 1 to 6"):
         next(retrain(trained, 7))
     imported = Store.create(tmp_path / "imported", ACCURACY, importer={"format": "table"})
     with pytest.raises(InputError, match="was imported"):
