@@ -36,6 +36,7 @@ class _Source:
     shape: tuple[int, int, int]
     classes: int
     planes: bool = False
+    may_flip: bool = True
 
 
 def cifar10(cache: Path) -> ImageData:
@@ -58,7 +59,7 @@ def fashion_mnist(cache: Path) -> ImageData:
 
 def svhn(cache: Path) -> ImageData:
     """House numbers in street views, cropped to a digit (Netzer et al. 2011), 32x32 colour."""
-    source = _Source(41081, 99_289, 73_257, (32, 32, 3), 10)
+    source = _Source(41081, 99_289, 73_257, (32, 32, 3), 10, may_flip=False)
     return _dataset("svhn", "svhn", source, cache)
 
 
@@ -79,6 +80,7 @@ def _dataset(name: str, group: str, source: _Source, cache: Path) -> ImageData:
         f"OpenML {source.number}",
         "not stated (see openml.org)",
         (x[train], y[train], x[valid], y[valid], x[test], y[test]),
+        may_flip=source.may_flip,
     )
 
 

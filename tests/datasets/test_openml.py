@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import _openml
 
-from nassim.datasets import DATASETS, load_dataset, openml
+from nassim.datasets import DATASETS, ImageData, load_dataset, openml
 from nassim.errors import DataUnavailableError
 
 N, N_FIRST, SHAPE, CLASSES = 40, 30, (4, 4, 3), 3
@@ -81,6 +81,7 @@ def test_what_openml_sends_becomes_images(
     asked = serve(monkeypatch, pixels, [labels.format(k + 9) for k in y])  # 9, 10, 11
     source = openml._Source(1, N, N_FIRST, SHAPE, CLASSES, planes)
     data = openml._dataset("some", "group", source, tmp_path)
+    assert data.may_flip
     assert (data.record.n_train, data.record.n_valid, data.record.n_test) == (24, 6, 10)
     assert data.record.shape == SHAPE
     assert data.x_train.dtype == np.uint8
@@ -128,6 +129,15 @@ def test_pixels_are_whole_numbers_of_a_byte(
     serve(monkeypatch, pixels, [str(k % CLASSES) for k in range(N)])
     with pytest.raises(DataUnavailableError, match="no whole numbers from 0 to 255"):
         openml._dataset("s", "g", openml._Source(1, N, N_FIRST, SHAPE, CLASSES), tmp_path)
+
+
+def test_house_numbers_are_not_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = {"x": np.zeros((99_289, 1, 1, 1), np.uint8), "y": np.arange(99_289) % 10}
+    monkeypatch.setattr(openml, "kept", lambda file, make: arrays)
+    data = load_dataset("svhn", tmp_path)
+    assert isinstance(data, ImageData)
+    assert not data.may_flip
+    assert (data.record.n_train, data.record.n_test) == (63_257, 26_032)
 
 
 NAMES = sorted(name for name, path in DATASETS.items() if path.startswith("nassim.datasets.openml"))
