@@ -108,8 +108,23 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _COUNT = click.IntRange(min=1)
 
+
+def _local(ctx: click.Context, parameter: click.Parameter, value: str) -> Path:
+    from nassim.store import is_remote
+
+    if is_remote(value):
+        raise InputError(
+            f"--into is {value!r}; expected a folder of this machine, which may be copied there."
+        )
+    return Path(value)
+
+
 _into = click.option(
-    "--into", type=_FOLDER, required=True, help="Folder of the store; made if it is not there."
+    "--into",
+    callback=_local,
+    metavar="DIRECTORY",
+    required=True,
+    help="Folder of the store; made if it is not there.",
 )
 _ray = click.option(
     "--ray",

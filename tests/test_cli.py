@@ -587,3 +587,9 @@ def test_progress_elsewhere_is_a_few_lines(capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "1000/1000 digits"
+
+
+def test_import_into_an_address_is_refused(nassim: Nassim) -> None:
+    outcome = nassim("import", "table", "curves.csv", "--into", "s3://shelf/mine")
+    assert_refused(outcome)
+    assert "--into is 's3://shelf/mine'; expected a folder of this machine" in outcome[2]
