@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nassim.datasets.base import ImageData, drop_duplicates, image_data, split_groups
-from nassim.datasets.download import NpmPackage, member, open_image
+from nassim.datasets.download import NpmPackage, kept, member, open_image
 
 __all__ = ["emoji"]
 
@@ -34,6 +35,25 @@ def emoji(cache: Path) -> ImageData:
 
     Split by what is shown: the drawings of one emoji are in one split.
     """
+    packages = "-".join(package.sha256[:8] for package in VENDORS.values())
+    # the archives are large, and nearly all of them is drawings of other sizes
+    drawn = kept(cache / f"emoji-{packages}.npz", lambda: _drawings(cache))
+    images = drawn["images"]
+    x, place = drop_duplicates(images, np.arange(len(images), dtype=np.int64))
+    names, labels = np.unique(drawn["groups"], return_inverse=True)
+    concepts, concept = np.unique(drawn["shown"], return_inverse=True)
+    return image_data(
+        "emoji",
+        "emoji",
+        f"npm {' and '.join(package.requirement for package in VENDORS.values())}, "
+        f"{len(concepts)} emoji of {len(names)} groups",
+        "MIT (package), Apache-2.0 (Google's drawings), CC-BY-4.0 (Twitter's)",
+        split_groups(x, labels[place].astype(np.int64), concept[place], N_TRAIN, N_VALID),
+    )
+
+
+def _drawings(cache: Path) -> dict[str, NDArray[Any]]:
+    """All vendors' ``images`` (n, 32, 32, 3), with ``groups`` (n,) and what is ``shown`` (n,)."""
     images, groups, shown = [], [], []
     for vendor, package in VENDORS.items():
         with package.open(cache) as archive:
@@ -46,17 +66,7 @@ def emoji(cache: Path) -> ImageData:
                 images.append(sheet[top : top + SIZE, left : left + SIZE])
                 groups.append(row["category"])
                 shown.append(row["unified"])
-    x, place = drop_duplicates(np.stack(images), np.arange(len(images), dtype=np.int64))
-    names, labels = np.unique(groups, return_inverse=True)
-    concepts, concept = np.unique(shown, return_inverse=True)
-    return image_data(
-        "emoji",
-        "emoji",
-        f"npm {' and '.join(package.requirement for package in VENDORS.values())}, "
-        f"{len(concepts)} emoji of {len(names)} groups",
-        "MIT (package), Apache-2.0 (Google's drawings), CC-BY-4.0 (Twitter's)",
-        split_groups(x, labels[place].astype(np.int64), concept[place], N_TRAIN, N_VALID),
-    )
+    return {"images": np.stack(images), "groups": np.array(groups), "shown": np.array(shown)}
 
 
 def _on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
