@@ -2,12 +2,14 @@
 
 Tables are in :mod:`nassim.reports.termination` and :mod:`nassim.reports.searches`, which stand on
 :mod:`nassim.reports.grid`; figures in :mod:`nassim.reports.figures`, the HTML page in
-:mod:`nassim.reports.page`. All read the tables of a study and nothing else.
+:mod:`nassim.reports.page`. :mod:`nassim.reports.ranking` has table and figure of the ranking study.
+All read the tables of a study and nothing else.
 """
 
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
 from nassim.reports.grid import split_settings
 from nassim.reports.page import report_page, save_figures
+from nassim.reports.ranking import ranking_figure, ranking_table
 from nassim.reports.searches import anytime_table, curves_table
 from nassim.reports.termination import comparison_table, termination_table, timings_table
 
@@ -18,6 +20,8 @@ __all__ = [
     "curves_figure",
     "curves_table",
     "front_figure",
+    "ranking_figure",
+    "ranking_table",
     "report_page",
     "save_figures",
     "split_settings",
