@@ -2,10 +2,12 @@
 
 Tables are in :mod:`nassim.reports.termination` and :mod:`nassim.reports.searches`, which stand on
 :mod:`nassim.reports.grid`; figures in :mod:`nassim.reports.figures`, the HTML page in
-:mod:`nassim.reports.page`. :mod:`nassim.reports.ranking` has table and figure of the ranking study.
-All read the tables of a study and nothing else.
+:mod:`nassim.reports.page`. :mod:`nassim.reports.ranking` and
+:mod:`nassim.reports.calibration` have table and figure of their studies. All read the tables of a
+study and nothing else.
 """
 
+from nassim.reports.calibration import calibration_figure, calibration_table
 from nassim.reports.figures import anytime_figure, curves_figure, front_figure, targets_figure
 from nassim.reports.grid import split_settings
 from nassim.reports.page import report_page, save_figures
@@ -16,6 +18,8 @@ from nassim.reports.termination import comparison_table, termination_table, timi
 __all__ = [
     "anytime_figure",
     "anytime_table",
+    "calibration_figure",
+    "calibration_table",
     "comparison_table",
     "curves_figure",
     "curves_table",
