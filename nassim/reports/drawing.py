@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Look",
+    "family",
     "label",
     "log_percent_axis",
     "looks",
@@ -106,11 +107,11 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
     """
     families: dict[str, list[str]] = {}
     for name in sorted(methods):
-        families.setdefault(_family(name), []).append(name)
+        families.setdefault(family(name), []).append(name)
     answer: dict[str, Look] = {}
     colors = 0
-    for family, names in families.items():
-        if family == "never":
+    for first, names in families.items():
+        if first == "never":
             color = INK
         else:
             color = PALETTE[colors % len(PALETTE)]
@@ -127,13 +128,17 @@ def label(method: str) -> str:
     >>> label("successive_halving:eta=4:min_epochs=2")
     'successive_halving\\neta=4 min_epochs=2'
     """
-    family = _family(method)
-    options = method[len(family) :].strip(":").replace(":", " ")
-    return f"{family.rsplit(':', 1)[-1]}\n{options}".strip()
+    name = family(method)
+    options = method[len(name) :].strip(":").replace(":", " ")
+    return f"{name.rsplit(':', 1)[-1]}\n{options}".strip()
 
 
-def _family(method: str) -> str:
-    """The name without its options; a user's own class is ``module:Class``."""
+def family(method: str) -> str:
+    """A method's name without its options; a user's own class is ``module:Class``.
+
+    >>> family("asha:eta=4"), family("mymodule:MyClass:delta=0.1")
+    ('asha', 'mymodule:MyClass')
+    """
     parts = method.split(":")
     own = len(parts) > 1 and "=" not in parts[1]
     return ":".join(parts[: 2 if own else 1])

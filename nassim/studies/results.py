@@ -19,7 +19,17 @@ import pyarrow.parquet as pq
 
 from nassim.errors import InputError
 
-__all__ = ["POOL_SCHEMA", "RESULTS_SCHEMA", "TIMINGS_SCHEMA", "Study", "companion", "read_study"]
+__all__ = [
+    "POOL_SCHEMA",
+    "RESULTS_SCHEMA",
+    "TIMINGS_SCHEMA",
+    "Study",
+    "companion",
+    "read_study",
+    "read_table",
+    "to_table",
+    "write_table",
+]
 
 _KEYS = [
     ("target", pa.string()),
@@ -99,26 +109,38 @@ class Study:
 
     def write(self, path: str | Path) -> list[Path]:
         """Write the three files and return their paths; each appears whole or not at all."""
-        written = []
-        for table, target in (
-            (self.pool, companion(path, "pool")),
-            (self.timings, companion(path, "timings")),
-            (self.results, Path(path)),
-        ):
-            aside = target.with_name(f".{target.name}.{os.getpid()}")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(table, aside, compression="zstd")
-                os.replace(aside, target)
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    aside.unlink()
-                raise InputError(
-                    f"Results cannot be written to {str(target)!r} ({error.strerror}); "
-                    "name another place with --out."
-                ) from error
-            written.append(target)
-        return written
+        return [
+            write_table(table, target)
+            for table, target in (
+                (self.pool, companion(path, "pool")),
+                (self.timings, companion(path, "timings")),
+                (self.results, path),
+            )
+        ]
+
+
+def write_table(table: pa.Table, path: str | Path) -> Path:
+    """Write one file, which appears whole or not at all, and return its path.
+
+    Raises
+    ------
+    InputError
+        if it cannot be written.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, aside, compression="zstd")
+        os.replace(aside, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise InputError(
+            f"Results cannot be written to {str(path)!r} ({error.strerror}); "
+            "name another place with --out."
+        ) from error
+    return path
 
 
 def companion(path: str | Path, kind: str) -> Path:
@@ -141,9 +163,9 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     return Study(
-        _read(path, RESULTS_SCHEMA),
-        _read(companion(path, "pool"), POOL_SCHEMA),
-        _read(companion(path, "timings"), TIMINGS_SCHEMA),
+        read_table(path, RESULTS_SCHEMA),
+        read_table(companion(path, "pool"), POOL_SCHEMA),
+        read_table(companion(path, "timings"), TIMINGS_SCHEMA),
     )
 
 
@@ -153,12 +175,21 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
+    """Read one file of results; columns that are not of the schema are passed over.
+
+    Raises
+    ------
+    InputError
+        if the file is missing, is no Parquet, or lacks a column.
+    """
+    path = Path(path)
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError as error:
         raise InputError(
-            f"There is no file {str(path)!r}; expected what 'nassim terminate --out' wrote."
+            f"There is no file {str(path)!r}; expected what 'nassim terminate --out' or another "
+            "study wrote."
         ) from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{str(path)!r} is no Parquet file that can be read ({error}).") from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -16,7 +15,6 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 import nassim
-from nassim.cluster import each_on
 from nassim.errors import InputError
 from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
@@ -24,6 +22,7 @@ from nassim.optimizers.base import Optimizer
 from nassim.simulator.simulate import Accounting, Episode, simulate
 from nassim.simulator.sources import Replay, TableSource
 from nassim.store import Store
+from nassim.studies.fitting import build_terminator, each_task, mixed_seed
 from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
 from nassim.studies.results import (
     POOL_SCHEMA,
@@ -35,7 +34,7 @@ from nassim.studies.results import (
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = ["DEFAULT_METHODS", "TerminationPlan", "run_termination"]
+__all__ = ["DEFAULT_METHODS", "TerminationPlan", "each_order", "random_search", "run_termination"]
 
 DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
@@ -139,7 +138,7 @@ def run_termination(
         raise InputError(f"workers is {workers}; expected 1 or more.")
     store = Store.open(folds.store)
     specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
-    learns = {spec: _terminator(spec).uses_sources for spec in specifications}
+    learns = {spec: build_terminator(spec).uses_sources for spec in specifications}
     names = target_names(store) if targets is None else list(targets)
     if not names:
         raise InputError(f"No target is named, of store {store.name!r} with {store.n_runs} runs.")
@@ -159,7 +158,7 @@ def run_termination(
     queue = sorted(tasks, key=lambda task: not learns[task.specifications[0]])
     rows: list[_Row] = []
     timings: list[_Row] = []
-    for done, (task, answer) in enumerate(_work(queue, workers, ray), start=1):
+    for done, (task, answer) in enumerate(each_task(_run_named, queue, workers, ray), start=1):
         rows += answer[0]
         timings += answer[1]
         if progress is not None:
@@ -188,19 +187,6 @@ def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification
     return [tuple(group) for group in groups.values()]
 
 
-def _work(queue: list[_Task], workers: int, ray: str | None) -> Iterator[tuple[_Task, _Answer]]:
-    """The tasks with their answers, in whatever order they finish."""
-    if ray is not None:
-        yield from each_on(ray, _run_named, queue)
-    elif workers == 1:
-        yield from map(_run_named, queue)
-    else:
-        from joblib import Parallel, delayed
-
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-        yield from parallel(delayed(_run_named)(task) for task in queue)
-
-
 def _run_named(task: _Task) -> tuple[_Task, _Answer]:
     return task, _run(task)
 
@@ -209,15 +195,15 @@ def _run(task: _Task) -> _Answer:
     """Fit once on one fold; then each method of the group replays all orders."""
     fold, plan = load_fold(task.folds, task.target), task.plan
     started = time.perf_counter()
-    fitted = _terminator(task.specifications[0])
-    fitted.fit(fold.sources, seed=_mix(plan.seed, task.model_seed, task.target))
+    fitted = build_terminator(task.specifications[0])
+    fitted.fit(fold.sources, seed=mixed_seed(plan.seed, task.model_seed, task.target))
     fit_seconds = time.perf_counter() - started
     rows: list[_Row] = []
     timings: list[_Row] = []
     for spec in task.specifications:
         terminator = fitted
         if isinstance(fitted, Estimator):
-            terminator = fitted.with_rule_of(cast(Estimator, _terminator(spec)))
+            terminator = fitted.with_rule_of(cast(Estimator, build_terminator(spec)))
         started = time.perf_counter()
         method = {"target": task.target, "method": spec.text, "model_seed": task.model_seed}
         options = json.dumps(dict(spec.options), sort_keys=True)
@@ -230,15 +216,8 @@ def _run(task: _Task) -> _Answer:
 
 def _replay_orders(fold: Fold, plan: TerminationPlan, terminator: Terminator) -> Iterator[_Row]:
     """One fitted method on every order of the candidates."""
-    table, target = fold.table, fold.target.name
-    optimizer = _optimizer()
-    fixed = Replay(table)
-    for order_seed in range(plan.orders):
-        replay = fixed
-        if plan.runs == "drawn" and table.has_several_runs:
-            drawing = np.random.default_rng([1, _mix(plan.seed, order_seed, target)])
-            replay = Replay(table, table.choose(drawing))
-        order = [0, _mix(plan.seed, order_seed, target)]
+    optimizer = random_search()
+    for order_seed, replay, order in each_order(fold, plan):
         episode = simulate(
             replay,
             optimizer,
@@ -247,9 +226,22 @@ def _replay_orders(fold: Fold, plan: TerminationPlan, terminator: Terminator) ->
             workers=plan.simulated_workers,
             accounting=plan.accounting,
         )
-        permutation = optimizer.begin(table.architectures, np.random.default_rng(order))
-        order_of_all = permutation.ask(len(table.architectures))
+        architectures = fold.table.architectures
+        permutation = optimizer.begin(architectures, np.random.default_rng(order))
+        order_of_all = permutation.ask(len(architectures))
         yield _row(fold, replay, episode, order_of_all) | {"order_seed": order_seed}
+
+
+def each_order(fold: Fold, plan: TerminationPlan) -> Iterator[tuple[int, Replay, list[int]]]:
+    """Each order's number, the runs that are replayed in it, and the seed of its chance."""
+    table, target = fold.table, fold.target.name
+    fixed = Replay(table)
+    for order_seed in range(plan.orders):
+        replay = fixed
+        if plan.runs == "drawn" and table.has_several_runs:
+            drawing = np.random.default_rng([1, mixed_seed(plan.seed, order_seed, target)])
+            replay = Replay(table, table.choose(drawing))
+        yield order_seed, replay, [0, mixed_seed(plan.seed, order_seed, target)]
 
 
 def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row:
@@ -352,21 +344,7 @@ def _check_curves(fold: Fold) -> None:
         )
 
 
-def _terminator(specification: Specification) -> Terminator:
-    terminator = build(specification, "terminator")
-    if not isinstance(terminator, Terminator):
-        raise InputError(
-            f"{specification.path!r} is a {type(terminator).__name__}; expected a subclass of "
-            "nassim.terminators.base.Terminator (Estimator, Rule)."
-        )
-    return terminator
-
-
-def _optimizer() -> Optimizer:
+def random_search() -> Optimizer:
+    """The optimizer of this track: all candidates, in random order."""
     (specification,) = parse_specifications("random", OPTIMIZERS, "optimizer")
     return cast(Optimizer, build(specification, "optimizer"))
-
-
-def _mix(*parts: int | str) -> int:
-    """One number from several, the same on every machine."""
-    return zlib.crc32(":".join(map(str, parts)).encode())

@@ -256,6 +256,11 @@ class Estimator(Rule):
         deviation of the quality that the run will reach.
         """
 
+    def score(self, estimates: FloatArray) -> FloatArray:
+        """What runs are ranked by, (runs,), the higher the better; column 0 unless overridden."""
+        scores: FloatArray = estimates.reshape(len(estimates), -1)[:, 0]
+        return scores
+
     def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:
         """p(m > m_max) for each row of ``estimates``, (runs,)."""
         from scipy.special import ndtr

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nassim.encodings import PADDING, TokenEncoder, words
+from nassim.encodings import PADDING, UNKNOWN, TokenEncoder, words
 from nassim.errors import InputError
 from nassim.records import (
     Architecture,
@@ -81,10 +81,17 @@ class LCRankNet(Estimator):
         Weight of the ranking loss; 1 - alpha goes to reconstructing the architecture's tokens.
     loss
         ``"pairwise"``, or ``"pointwise"``: squared error on the quality, standardised by dataset.
-    use_architecture, use_curve, use_dataset
+    architecture, curve, dataset_embedding
         Switches for ablations: without one, the network never sees it.
+    lengths
+        ``"one"`` (ours): one network for curves of any length. ``"each"``: one for each length of
+        ``LENGTHS``, each of all ``steps``; a curve is read by that of the longest length which
+        it has reached.
+    token_dropout
+        Share of the words' tokens that are read as unknown in training. Above 0, a token that no
+        source has is read by an embedding that was trained.
     steps
-        Training steps.
+        Training steps of a network.
 
     Raises
     ------
@@ -103,14 +110,22 @@ class LCRankNet(Estimator):
         fusion: Literal["additive", "concat"] = "additive",
         alpha: float = 1.0,
         loss: Literal["pairwise", "pointwise"] = "pairwise",
-        use_architecture: bool = True,
-        use_curve: bool = True,
-        use_dataset: bool = True,
+        architecture: bool = True,
+        curve: bool = True,
+        dataset_embedding: bool = True,
+        lengths: Literal["one", "each"] = "one",
+        token_dropout: float = 0.0,
         steps: int = 1200,
     ) -> None:
-        if not (use_architecture or use_curve):
-            raise InputError("use_architecture and use_curve are both false; leave one of them on.")
-        self.from_epoch = 0 if use_architecture else 1
+        if not (architecture or curve):
+            raise InputError("architecture and curve are both false; leave one of them on.")
+        if lengths not in ("one", "each"):
+            raise InputError(f"Option lengths is {lengths!r}; expected 'one' or 'each'.")
+        if lengths == "each" and not curve:
+            raise InputError(
+                "Without curves, networks for each length are all the same; leave lengths=each out."
+            )
+        self.from_epoch = 0 if architecture else 1
         super().__init__(delta, epochs, at_zero)
         if fusion not in ("additive", "concat"):
             raise InputError(f"Option fusion is {fusion!r}; expected 'additive' or 'concat'.")
@@ -119,11 +134,14 @@ class LCRankNet(Estimator):
         self.fusion = fusion
         self.alpha = check_share("alpha", alpha)
         self.loss = loss
-        self.use_architecture = use_architecture
-        self.use_curve = use_curve
-        self.use_dataset = use_dataset
+        self.architecture = architecture
+        self.curve = curve
+        self.dataset_embedding = dataset_embedding
+        self.lengths = lengths
+        self.token_dropout = check_share("token_dropout", token_dropout)
         self.steps = check_count("steps", steps)
-        self._fitted: tuple[_Inputs, _Network] | None = None
+        # a network for each length from which on it reads curves, ascending
+        self._fitted: tuple[_Inputs, dict[int, _Network]] | None = None
 
     def fit(self, sources: Sources, seed: int) -> None:
         """Train the network on the source datasets; same seed and sources, same scores.
@@ -139,20 +157,32 @@ class LCRankNet(Estimator):
                 "LCRankNet was given no source dataset with two runs or more; it learns from "
                 "other datasets only. Use a store with at least two datasets."
             )
-        rng = np.random.default_rng(seed)
         inputs = _Inputs.fit(tasks, sources.metric)
+        least = self.from_epoch
+        prepared = [_Task.prepare(task, inputs, least) for task in tasks]
+        networks = {}
+        if self.lengths == "one":
+            networks[least] = self._learn(inputs, prepared, np.random.default_rng(seed))
+        else:
+            for length in sorted({length for task in prepared for length in task.lengths}):
+                cut = [replace(t, lengths=(length,)) for t in prepared if length in t.lengths]
+                networks[length] = self._learn(inputs, cut, np.random.default_rng([seed, length]))
+        self._fitted = inputs, networks
+
+    def _learn(self, inputs: _Inputs, tasks: list[_Task], rng: np.random.Generator) -> _Network:
         network = _Network(self, inputs.encoder.sizes, len(tasks), rng)
         with _one_thread():
-            least = 0 if self.use_architecture else 1
-            _train(self, network, [_Task.prepare(task, inputs, least) for task in tasks], rng)
-        self._fitted = inputs, network
+            _train(self, network, tasks, rng)
+        return network
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         """One score a run, (runs,): the higher, the better the run will end. NaN where a run was
         trained but nothing of it was measured."""
         if self._fitted is None:
             raise InputError("LCRankNet must be fitted on source datasets before it can estimate.")
-        inputs, network = self._fitted
+        inputs, networks = self._fitted
+        reached = [length for length in networks if length <= prefixes.epoch]
+        network = networks[max(reached, default=min(networks))]
         if prefixes.metric != inputs.metric:
             raise InputError(
                 f"Curves measure {prefixes.metric.name}; LCRankNet was fitted on curves of "
@@ -285,9 +315,9 @@ class _Network(nn.Module):
     ) -> None:
         super().__init__()
         self.additive = options.fusion == "additive"
-        self.use_architecture = options.use_architecture
-        self.use_curve = options.use_curve
-        self.use_dataset = options.use_dataset
+        self.sees_architecture = options.architecture
+        self.sees_curve = options.curve
+        self.sees_dataset = options.dataset_embedding
         word_width = TOKEN_WIDTH * len(token_sizes)
         self.architecture_width = STATE_WIDTH + 3
         curve_width = CHANNELS * len(KERNELS) + 3 + DATASET_WIDTH
@@ -325,10 +355,10 @@ class _Network(nn.Module):
         dropout: Tensor | None = None,
     ) -> Tensor:
         """Scores (runs,) of tokens (runs, steps, width), sizes (runs, 3), curves (runs, epochs)."""
-        if not self.use_curve:
+        if not self.sees_curve:
             curves = curves[:, :0]
         epoch = curves.shape[1]
-        see_architecture = self.use_architecture and not drop_architecture
+        see_architecture = self.sees_architecture and not drop_architecture
         if not self.additive:
             unseen = curves.new_zeros(len(curves), self.architecture_width)
             seen = self.architecture(tokens, sizes, dropout) if see_architecture else unseen
@@ -370,7 +400,7 @@ class _Network(nn.Module):
         else:
             features.append(curves.new_zeros(n, 2))
         features.append(curves.new_full((n, 1), _scale(epoch)))
-        known = torch.tensor(dataset if self.use_dataset else 0)
+        known = torch.tensor(dataset if self.sees_dataset else 0)
         features.append(self.datasets(known).expand(n, -1))
         return torch.cat(features, 1)
 
@@ -440,11 +470,15 @@ def _train(
         task = tasks[number]
         length = task.lengths[int(rng.integers(len(task.lengths)))]
         rows = torch.from_numpy(rng.permutation(len(task.values))[:BATCH])
-        drop_architecture = options.use_curve and length > 0 and rng.random() < DROP_ARCHITECTURE
+        drop_architecture = options.curve and length > 0 and rng.random() < DROP_ARCHITECTURE
         unknown = rng.random() < DROP_DATASET
         kept = rng.random((len(rows), STATE_WIDTH)) >= DROPOUT
+        tokens = task.tokens[rows]
+        if options.token_dropout > 0:
+            hidden = torch.from_numpy(rng.random(tuple(tokens.shape)) < options.token_dropout)
+            tokens = tokens.where(~hidden | (tokens == PADDING), UNKNOWN)
         scores = network(
-            task.tokens[rows],
+            tokens,
             task.sizes[rows],
             task.curves[rows, :length],
             0 if unknown else number + 1,

@@ -19,7 +19,7 @@ from nassim.reports import termination_table
 from nassim.simulator import Episode, Replay, simulate
 from nassim.store import Store
 from nassim.store.importers import import_into
-from nassim.studies import termination
+from nassim.studies import fitting, termination
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import read_study
 from nassim.studies.termination import DEFAULT_METHODS, TerminationPlan, run_termination
@@ -76,7 +76,7 @@ def test_the_bytes_depend_neither_on_processes_nor_on_load(
         cluster.append(address)
         return map(function, reversed(list(items)))
 
-    monkeypatch.setattr(termination, "each_on", each_on)
+    monkeypatch.setattr(fitting, "each_on", each_on)
     assert written(folds, tmp_path / "ray.parquet", ray="head:1") == alone
     assert cluster == ["head:1"]
     pools = [(tmp_path / f"{name}.pool.parquet").read_bytes() for name in ("alone", "together")]

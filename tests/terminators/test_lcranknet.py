@@ -15,6 +15,7 @@ import torch
 from scipy.stats import spearmanr
 
 from nassim.checks.planted import planted_tasks
+from nassim.encodings import PADDING, UNKNOWN, TokenEncoder
 from nassim.errors import InputError
 from nassim.records import (
     ACCURACY,
@@ -134,7 +135,7 @@ def test_a_convolution_longer_than_the_curve_is_skipped(epoch: int) -> None:
         before = estimator.estimate(prefixes)
         assert estimator._fitted is not None
         with torch.no_grad():
-            estimator._fitted[1].convolutions[number].weight.add_(1.0)  # type: ignore[operator, union-attr]
+            estimator._fitted[1][0].convolutions[number].weight.add_(1.0)  # type: ignore[operator, union-attr]
         changed = bool((estimator.estimate(prefixes) != before).any())
         assert changed is (kernel <= epoch), f"kernel {kernel} after {epoch} epochs"
 
@@ -191,8 +192,8 @@ def test_switches_take_away_what_they_name() -> None:
     )
     for options, curve_counts, architecture_counts in (
         ({}, True, True),
-        ({"use_curve": False}, False, True),
-        ({"use_architecture": False}, True, False),
+        ({"curve": False}, False, True),
+        ({"architecture": False}, True, False),
     ):
         estimator = fitted(**options)
         before = estimator.estimate(prefixes)
@@ -201,9 +202,9 @@ def test_switches_take_away_what_they_name() -> None:
 
 
 @pytest.mark.parametrize("fusion", ["additive", "concat"])
-@pytest.mark.parametrize("use_dataset", [True, False])
+@pytest.mark.parametrize("dataset_embedding", [True, False])
 def test_the_target_s_dataset_embedding_is_never_trained(
-    monkeypatch: pytest.MonkeyPatch, fusion: str, use_dataset: bool
+    monkeypatch: pytest.MonkeyPatch, fusion: str, dataset_embedding: bool
 ) -> None:
     gradients = []
     step = torch.optim.AdamW.step
@@ -216,13 +217,74 @@ def test_the_target_s_dataset_embedding_is_never_trained(
         step(self)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    estimator = LCRankNet(steps=15, fusion=fusion, use_dataset=use_dataset)  # type: ignore[arg-type]
+    estimator = LCRankNet(steps=15, fusion=fusion, dataset_embedding=dataset_embedding)  # type: ignore[arg-type]
     estimator.fit(Sources(small()[:-1]), seed=0)
     seen = torch.stack(gradients).abs().sum(dim=(0, 2))
     assert seen[0] == 0
-    assert bool((seen[1:] > 0).all()) is use_dataset
+    assert bool((seen[1:] > 0).all()) is dataset_embedding
     assert estimator._fitted is not None
-    assert (estimator._fitted[1].datasets.weight[0] == 0).all()
+    assert (estimator._fitted[1][0].datasets.weight[0] == 0).all()
+
+
+def test_each_length_may_have_a_network_of_its_own() -> None:
+    estimator = fitted(steps=3, lengths="each")
+    assert estimator._fitted is not None
+    inputs, networks = estimator._fitted
+    assert list(networks) == [0, 1, 2, 3, 5, 8]  # of curves of 12 epochs, cut before their end
+    for epoch, length in ((0, 0), (3, 3), (4, 3), (11, 8)):
+        alone = LCRankNet(steps=3)
+        alone._fitted = inputs, {0: networks[length]}
+        assert (alone.estimate(target(epoch)) == estimator.estimate(target(epoch))).all(), epoch
+
+
+def test_a_network_of_one_length_learns_from_the_datasets_that_have_it() -> None:
+    first, second = small()[:2]
+    shorter = dataclasses.replace(second, curves=second.curves[:, :3], lengths=np.full(40, 3))
+    estimator = LCRankNet(steps=2, lengths="each", architecture=False)
+    estimator.fit(Sources((first, shorter)), seed=0)
+    assert estimator._fitted is not None
+    sizes = {length: len(net.datasets.weight) - 1 for length, net in estimator._fitted[1].items()}
+    assert sizes == {1: 2, 2: 2, 3: 1, 5: 1, 8: 1}
+    assert np.isfinite(estimator.estimate(target(EPOCHS))).all()
+
+
+@pytest.mark.parametrize("token_dropout", [0.0, 0.3])
+def test_token_dropout_trains_what_reads_unknown_words(token_dropout: float) -> None:
+    """Weight decay shrinks each embedding alike; only a gradient turns it."""
+    tokens = [
+        embedding.weight[UNKNOWN].detach().numpy()
+        for steps in (1, 30)
+        for estimator in [fitted(steps=steps, token_dropout=token_dropout)]
+        if estimator._fitted is not None
+        for embedding in estimator._fitted[1][0].tokens
+    ]
+    before, after = (
+        np.concatenate(tokens[: len(tokens) // 2]),
+        np.concatenate(tokens[len(tokens) // 2 :]),
+    )
+    cosine = before @ after / np.sqrt((before @ before) * (after @ after))
+    assert bool(cosine > 1 - 1e-12) is (token_dropout == 0)
+
+
+def test_a_dropped_token_is_unknown_and_padding_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    forward = lcranknet._Network.architecture
+
+    def watched(
+        self: lcranknet._Network, tokens: torch.Tensor, *rest: torch.Tensor | None
+    ) -> torch.Tensor:
+        seen.append(tokens)
+        return forward(self, tokens, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lcranknet._Network, "architecture", watched)
+    sources = Sources(tuple(table_task(name, seed) for seed, name in enumerate("abc")))
+    LCRankNet(steps=20, curve=False, token_dropout=0.25).fit(sources, seed=0)
+    tokens = torch.stack([part for part in seen if len(part) == 30])
+    known = tokens != PADDING
+    encoded = TokenEncoder.fit([a for task in sources.tasks for a in task.architectures])
+    padding = [(encoded.encode(task.architectures) == PADDING).sum() for task in sources.tasks]
+    assert {int(part.eq(PADDING).sum()) for part in seen} <= set(padding)
+    assert (tokens[known] == UNKNOWN).double().mean().item() == pytest.approx(0.25, abs=0.02)
 
 
 # -- the same numbers everywhere -----------------------------------------------------------------
@@ -431,8 +493,11 @@ def test_another_space_or_metric_is_refused() -> None:
         ({"steps": 0}, "Option steps is 0"),
         ({"fusion": "late"}, "Option fusion is 'late'; expected 'additive' or 'concat'"),
         ({"loss": "mse"}, "Option loss is 'mse'; expected 'pairwise' or 'pointwise'"),
-        ({"use_architecture": False, "use_curve": False}, "are both false"),
-        ({"use_architecture": False, "at_zero": True}, "knows nothing before the first epoch"),
+        ({"architecture": False, "curve": False}, "are both false"),
+        ({"lengths": 3}, "Option lengths is 3; expected 'one' or 'each'"),
+        ({"lengths": "each", "curve": False}, "leave lengths=each out"),
+        ({"token_dropout": 2}, "Option token_dropout is 2"),
+        ({"architecture": False, "at_zero": True}, "knows nothing before the first epoch"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:

@@ -1,0 +1,189 @@
+"""How well does an estimator rank the runs of a dataset that it has not seen?
+
+Each estimator is fitted on the other datasets and scores all runs of the target after some epochs;
+the rank correlation of the scores with what the runs are worth in the end is written down. There
+is no search and no threshold: this is what an estimator knows, apart from what a rule makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import nassim
+from nassim.errors import InputError
+from nassim.loading import Specification, parse_specifications
+from nassim.ranking.correlation import kendall, spearman
+from nassim.store import Store
+from nassim.studies.fitting import build_estimator, each_task, mixed_seed
+from nassim.studies.folds import LEAKAGE, FoldPlan, load_fold, target_names
+from nassim.studies.results import to_table
+from nassim.terminators import TERMINATORS
+
+__all__ = ["RANKING_EPOCHS", "RANKING_SCHEMA", "RankingPlan", "run_ranking"]
+
+RANKING_EPOCHS = (0, 1, 2, 5, 10, 20, 30)
+
+RANKING_SCHEMA = pa.schema(
+    [
+        ("study", pa.string()),  # ranking
+        ("store", pa.string()),
+        ("store_sha", pa.string()),
+        ("metric", pa.string()),
+        ("pool", pa.string()),
+        ("leave_out", pa.string()),
+        ("quality", pa.string()),
+        ("leakage", pa.string()),
+        ("seed", pa.int64()),
+        ("target", pa.string()),
+        ("method", pa.string()),
+        ("model_seed", pa.int32()),
+        ("options", pa.string()),  # JSON, those that were given
+        ("learns", pa.bool_()),  # from the other datasets
+        ("epoch", pa.int32()),  # after which curves are cut
+        ("runs", pa.int32()),  # that were not over before
+        ("scored", pa.int32()),  # of which the method had something to say
+        ("spearman", pa.float64()),  # NaN where there is nothing to correlate
+        ("kendall", pa.float64()),  # tau-b
+        ("nassim_version", pa.string()),
+    ]
+)
+
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RankingPlan:
+    """What to compare, apart from the folds.
+
+    Parameters
+    ----------
+    methods
+        Specifications of estimators, separated by commas.
+    epochs
+        After which curves are cut; those that a target's curves do not go beyond are left out.
+    model_seeds
+        Fits of each method that learns.
+    seed
+        A method is fitted as in the early-termination study of the same seed.
+    """
+
+    methods: str = "last_value,lcranknet"
+    epochs: tuple[int, ...] = RANKING_EPOCHS
+    model_seeds: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.epochs or min(self.epochs) < 0 or len(set(self.epochs)) < len(self.epochs):
+            raise InputError(f"epochs is {self.epochs!r}; expected different numbers, 0 or more.")
+        if self.model_seeds < 1:
+            raise InputError(f"model_seeds is {self.model_seeds}; expected 1 or more.")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; expected 0 or more.")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One fit: what one process does at a time."""
+
+    folds: FoldPlan
+    plan: RankingPlan
+    target: str
+    specification: Specification
+    model_seed: int
+
+
+def run_ranking(
+    plan: RankingPlan,
+    folds: FoldPlan,
+    targets: Sequence[str] | None = None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> pa.Table:
+    """Rank correlations of every estimator on every target, of :data:`RANKING_SCHEMA`.
+
+    Parameters
+    ----------
+    plan, folds
+        What to compare, and on what.
+    targets
+        Names of target datasets; all by default.
+    workers
+        Processes; the results do not depend on it.
+    progress
+        Called as ``progress(done, total, what)`` after each fit.
+
+    Raises
+    ------
+    InputError
+        if a method or target is unknown, a method is no estimator, or it cannot learn because no
+        source is left.
+    """
+    store = Store.open(folds.store)
+    specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
+    learns = [build_estimator(spec).uses_sources for spec in specifications]
+    names = target_names(store) if targets is None else list(targets)
+    for name in names:
+        load_fold(folds, name)  # before the work: what is wrong shows now
+    tasks = [
+        _Task(folds, plan, name, spec, model_seed)
+        for name in names
+        for spec, fitted in zip(specifications, learns, strict=True)
+        for model_seed in range(plan.model_seeds if fitted else 1)
+    ]
+    rows: list[_Row] = []
+    for done, (task, answer) in enumerate(each_task(_run, tasks, workers), start=1):
+        rows += answer
+        if progress is not None:
+            progress(done, len(tasks), f"{task.target} {task.specification.text}")
+    stamp = {"study": "ranking", "store": store.name}
+    position = {spec.text: k for k, spec in enumerate(specifications)}
+
+    def place(row: _Row) -> tuple[int, ...]:
+        method = position[row["method"]]
+        return (names.index(row["target"]), method, row["model_seed"], row["epoch"])
+
+    return to_table([row | stamp for row in sorted(rows, key=place)], RANKING_SCHEMA)
+
+
+def _run(task: _Task) -> tuple[_Task, list[_Row]]:
+    return task, list(_correlations(task))
+
+
+def _correlations(task: _Task) -> Iterator[_Row]:
+    """Fit once, and correlate after each epoch."""
+    folds, plan = task.folds, task.plan
+    fold = load_fold(folds, task.target)
+    table = fold.table
+    estimator = build_estimator(task.specification)
+    estimator.fit(fold.sources, seed=mixed_seed(plan.seed, task.model_seed, task.target))
+    for epoch in sorted(plan.epochs):
+        if not estimator.from_epoch <= epoch < table.max_epochs:
+            continue
+        scores = estimator.score(table.estimates(estimator, epoch))
+        yield {
+            "store_sha": folds.store_sha,
+            "metric": fold.metric.name,
+            "pool": folds.pool,
+            "leave_out": folds.leave_out,
+            "quality": folds.quality,
+            "leakage": LEAKAGE[folds.split],
+            "seed": plan.seed,
+            "target": task.target,
+            "method": task.specification.text,
+            "model_seed": task.model_seed,
+            "options": json.dumps(dict(task.specification.options), sort_keys=True),
+            "learns": estimator.uses_sources,
+            "epoch": epoch,
+            "runs": int((table.lengths >= epoch).sum()),
+            "scored": int(np.isfinite(scores).sum()),
+            "spearman": spearman(scores, table.qualities),
+            "kendall": kendall(scores, table.qualities),
+            "nassim_version": nassim.__version__,
+        }
