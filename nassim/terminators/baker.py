@@ -191,7 +191,7 @@ class _Rows:
     def of(cls, task: SourceTask, number: int) -> _Rows:
         """All runs of a dataset, whose fold is its number."""
         return cls(
-            task.curves,
+            np.asarray(task.curves, np.float64),
             _sizes(task.architectures, task.n_params, task.flops),
             task.values,
             np.full(len(task.values), number),

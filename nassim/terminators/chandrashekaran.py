@@ -165,6 +165,7 @@ def affine_fits(
     >>> a.round(6), b.round(6), error.round(6)
     (array([[0.5]]), array([[0.1]]), array([[0.]]))
     """
+    curves, references = np.asarray(curves, np.float64), np.asarray(references, np.float64)
     mean, centre = curves.mean(axis=1), references.mean(axis=1)
     y, h = curves - mean[:, None], references - centre[:, None]
     variance = (h**2).mean(axis=1)
