@@ -176,7 +176,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class SourceTask:
-    """All that is known of one dataset that is not the target.
+    """All that is known of one dataset that is not the target, or has been paid for on it.
 
     ``curves`` is (runs, epochs), validation, higher is better whatever the metric, NaN past a
     run's end; ``lengths`` (runs,) counts its epochs; ``values`` (runs,) is the quality m of each

@@ -15,9 +15,12 @@ from nassim.terminators import TERMINATORS
 VARIANTS = (
     "lcranknet:steps=5:at_zero=true:fusion=concat",
     "asha:variant=promotion:eta=2",
+    "baker:train_on=target:curves=6:epochs=(1,4,9)",
+    "chandrashekaran:train_on=sources",
     "hyperband:rounding=ceil",
     "last_value:statistic=best:epochs=every:delta=0.5",
     "median:variant=syne_tune:grace_epochs=1",
+    "rush:eta=2:best=3",
     "successive_halving:eta=2:min_epochs=2:n=9",
 )
 

@@ -142,6 +142,9 @@ class _RecordedJudge(Judge):
     def promote(self) -> int | None:
         return self._judge.promote()
 
+    def draw(self, view: View) -> list[int]:
+        return self._judge.draw(view)
+
 
 _PUBLIC = frozenset(name for name in vars(View) if not name.startswith("_"))
 

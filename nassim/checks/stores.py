@@ -126,7 +126,7 @@ def marked_fold(folder: Path, seed: int) -> tuple[Fold, frozenset[float]]:
                 )
             )
     store.append(runs, datasets=[task.dataset for task in tasks], recipes={"recipe": {}})
-    plan = FoldPlan(str(folder), store.sha)
+    plan = FoldPlan(str(folder), store.sha, pool="all")
     fold = load_fold.__wrapped__(plan, world.target.dataset.name)  # a throwaway, not to be kept
     return fold, frozenset(marks)
 

@@ -15,6 +15,7 @@ times on two made-up sources of 24 runs; give it few training steps.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import tempfile
@@ -308,7 +309,8 @@ def check_fit_again(factory: Factory) -> None:
     world = small_world()
     once, _ = _search(_fitted(factory, world), world)
     terminator = _fit(factory, small_world(seed=1).sources, seed=1)
-    _search(terminator, world)
+    with contextlib.suppress(InputError):  # these sources have none of the candidates
+        _search(terminator, world)
     terminator.fit(world.sources, seed=0)
     again, _ = _search(terminator, world)
     _must_agree(

@@ -76,12 +76,23 @@ class World:
 def small_world(n: int = 24, epochs: int = 27, seed: int = 0) -> World:
     """A target and two sources of ``n`` runs of ``epochs`` epochs; the same for the same seed.
 
+    Every other architecture of the target was trained on the sources too.
+
     >>> small_world(n=3, epochs=4).target.curves.shape
     (3, 4)
     """
     rng = np.random.default_rng(seed)
-    tasks = [_task(f"world-{k}", n, epochs, rng) for k in range(3)]
-    return World(Sources(tuple(tasks[1:])), tasks[0], np.arange(n))
+    target, *others = (_task(f"world-{k}", n, epochs, rng) for k in range(3))
+    sources = tuple(
+        dataclasses.replace(
+            task,
+            architectures=tuple(
+                (target if k % 2 == 0 else task).architectures[k] for k in range(n)
+            ),
+        )
+        for task in others
+    )
+    return World(Sources(sources), target, np.arange(n))
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import numpy as np
 
 from nassim.errors import ContractError, InputError, LeakageError
 from nassim.optimizers.base import Optimizer, Search
-from nassim.records import Architecture, FloatArray, IntArray
+from nassim.records import Architecture, FloatArray, IntArray, Sources
 from nassim.simulator.clock import Clock, spread
 from nassim.simulator.sources import Replay
 from nassim.terminators.base import Estimator, Job, Terminator
@@ -228,6 +228,10 @@ class _State:
         if self._incumbent is None:
             return 1.0
         return self._replay.probabilities(estimator, epoch, self._incumbent)[run]
+
+    def completed_runs(self) -> Sources:
+        task = self._replay.as_source(np.array(self._completed, np.intp))
+        return Sources((task,), self._replay.table.metric)
 
     def _unpaid(self, run: int, epoch: int) -> LeakageError:
         return LeakageError(

@@ -23,6 +23,7 @@ from nassim.records import (
     IntArray,
     Metric,
     Prefixes,
+    SourceTask,
 )
 from nassim.terminators.base import Estimator
 
@@ -218,6 +219,23 @@ class Replay:
                 )
             known = remembered[epoch, incumbent] = p.tolist()
         return known
+
+    def as_source(self, runs: IntArray) -> SourceTask:
+        """These candidates' runs, (runs,), as a source dataset; their seeds are not told: 0."""
+        lengths = self.lengths_array[runs]
+        past_end = np.arange(self.table.max_epochs) >= lengths[:, None]
+        return SourceTask(
+            dataset=self.table.dataset,
+            architectures=tuple(self.table.architectures[run] for run in runs.tolist()),
+            seeds=np.zeros(len(runs), np.int64),
+            curves=np.where(past_end, np.nan, self.values_array[runs]),
+            lengths=lengths,
+            values=self.qualities_array[runs],
+            failed=~self.completes_array[runs],
+            seconds=np.where(past_end, np.nan, np.diff(self.cumulative_array[runs], axis=1)),
+            n_params=self.n_params[runs],
+            flops=self.flops[runs],
+        )
 
 
 def _rows(values: FloatArray, rows: IntArray) -> FloatArray:

@@ -6,10 +6,13 @@ __all__ = ["TERMINATORS"]
 
 TERMINATORS: dict[str, str] = {
     "asha": "nassim.terminators.asha:ASHA",
+    "baker": "nassim.terminators.baker:Baker",
+    "chandrashekaran": "nassim.terminators.chandrashekaran:Chandrashekaran",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",
+    "rush": "nassim.terminators.rush:RUSH",
     "successive_halving": "nassim.terminators.successive_halving:SuccessiveHalving",
 }

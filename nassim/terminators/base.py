@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -33,6 +33,7 @@ __all__ = [
     "Job",
     "Rule",
     "Session",
+    "TargetJudge",
     "Terminator",
     "View",
     "check_share",
@@ -92,6 +93,10 @@ class View(Protocol):
     def probability_better(self, estimator: Estimator, run: int, epoch: int) -> float:
         """p(run ends better than the incumbent), from the first ``epoch`` epochs of both."""
 
+    def completed_runs(self) -> Sources:
+        """The completed runs, in the order in which they ended, as ``fit`` is handed a source:
+        what a method that is trained on the target itself learns from, paid for like any other."""
+
 
 class Session(Protocol):
     """One search in progress."""
@@ -145,6 +150,10 @@ class Judge(ABC):
         """A paused run that is to be resumed before a new one is started."""
         return None
 
+    def draw(self, view: View) -> list[int]:
+        """The candidate to start next, or none; what the optimizer proposes unless overridden."""
+        return view.draw(1)
+
 
 class _RuleSession:
     """Takes runs one by one from decision epoch to decision epoch."""
@@ -162,7 +171,7 @@ class _RuleSession:
         run = self._judge.promote()
         if run is not None:
             return Job((run,), self._next_epoch[self._view.epochs(run)])
-        while drawn := self._view.draw(1):
+        while drawn := self._judge.draw(self._view):
             if not self._judged[0] or self._judge.decide(drawn[0], 0) is _CONTINUE:
                 return Job(drawn, self._next_epoch[0])
         return None
@@ -283,6 +292,40 @@ class _EstimatorJudge(Judge):
             return Action.CONTINUE
         p = self._view.probability_better(self._estimator, run, epoch)
         return Action.STOP if p <= self._estimator.delta else Action.CONTINUE  # NaN goes on
+
+
+class TargetJudge(Judge):
+    """Judges by an estimator that learns from the target's own completed runs.
+
+    Until ``least`` runs are complete, every run goes on.
+
+    Parameters
+    ----------
+    view
+        The search.
+    learn
+        Makes a fitted estimator of completed runs; must leave its terminator as it is.
+    least
+        Completed runs from which it learns for the first time.
+    again
+        Whether it learns anew after each later run that is completed.
+    """
+
+    def __init__(
+        self, view: View, learn: Callable[[Sources], Estimator], least: int, *, again: bool
+    ) -> None:
+        self._view = view
+        self._learn = learn
+        self._again = again
+        self._due = least  # completed runs at which it learns next
+        self._judge: Judge | None = None
+
+    def decide(self, run: int, epoch: int) -> Action:
+        known = len(self._view.completed)
+        if known >= self._due and (self._judge is None or self._again):
+            self._judge = _EstimatorJudge(self._learn(self._view.completed_runs()), self._view)
+            self._due = known + 1
+        return Action.CONTINUE if self._judge is None else self._judge.decide(run, epoch)
 
 
 def check_share(name: str, value: float) -> float:

@@ -37,6 +37,13 @@ def test_a_world_is_the_same_for_the_same_seed() -> None:
     assert not np.array_equal(one, small_world(seed=6).target.curves)
 
 
+def test_every_other_architecture_was_trained_on_the_sources() -> None:
+    world = small_world(n=5)
+    for task in world.sources.tasks:
+        known = [a in task.architectures for a in world.target.architectures]
+        assert known == [True, False, True, False, True]
+
+
 @pytest.mark.parametrize("kind", hard_worlds())
 def test_a_hard_world_is_as_hard_as_it_says(kind: str) -> None:
     world = hard_worlds()[kind]

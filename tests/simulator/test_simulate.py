@@ -317,6 +317,35 @@ def test_a_prefix_cannot_be_used_to_change_the_record(view: View) -> None:
     assert view.value(0, 1) == 0.1
 
 
+def test_a_view_hands_out_completed_runs_as_a_source() -> None:
+    looks = Looks()
+    curves = [[0.1, 0.3, 0.2], [0.4, 0.5, 0.6], [0.7, 0.8, np.nan], [0.9, 0.9, 0.9]]
+    replay = replay_of(curves, lengths=[3, 3, 2, 1], failed=[False, False, False, True])
+    looks.begin = lambda view: (  # type: ignore[method-assign]
+        setattr(looks, "view", view)
+        or (view.draw(2) and _ScriptedSession(view, [([2], 3), ([1], 2), ([0, 3], 3)]))
+    )
+    search(replay, looks)
+    (task,) = looks.view.completed_runs().tasks
+    assert list(looks.view.completed) == [2, 0]  # 1 has not ended, 3 failed
+    assert [a.id for a in task.architectures] == [
+        replay.table.architectures[run].id for run in (2, 0)
+    ]
+    assert np.array_equal(task.curves, [[0.7, 0.8, np.nan], [0.1, 0.3, 0.2]], equal_nan=True)
+    assert task.lengths.tolist() == [2, 3]
+    assert task.values.tolist() == [0.8, 0.3]
+    assert not task.failed.any()
+    spent = replay.cumulative_array[[2, 0], -1]
+    assert np.nansum(task.seconds, axis=1) == pytest.approx(spent)
+    task.curves[:] = 9.0  # a copy
+    assert looks.view.value(0, 1) == 0.1
+
+
+def test_before_a_run_is_complete_there_is_no_source(view: View) -> None:
+    (task,) = view.completed_runs().tasks
+    assert (len(task.architectures), task.curves.shape) == (0, (0, 3))
+
+
 def test_after_its_end_a_run_stands_as_it_ended() -> None:
     looks = Looks()
     replay = replay_of(np.full((3, 4), 0.5), lengths=[1, 2, 4], failed=[True, False, False])
@@ -370,8 +399,10 @@ def test_who_listens_is_told_of_failures() -> None:
 
 # --- what is true of every search --------------------------------------------------------------
 
+LEARN = ("baker", "lcranknet", "rush")  # from sources, and there are none here
 SPECIFICATIONS = [
-    *(name for name in TERMINATORS if name != "lcranknet"),  # numpy only
+    *(name for name in TERMINATORS if name not in LEARN),
+    "baker:train_on=target:curves=6:epochs=(1,3):delta=0.3",
     "asha:variant=promotion:eta=2",
     "hyperband:eta=2:rounding=ceil:repeat=true",
     "median:variant=syne_tune:grace_epochs=1",
