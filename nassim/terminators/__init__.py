@@ -6,10 +6,12 @@ __all__ = ["TERMINATORS"]
 
 TERMINATORS: dict[str, str] = {
     "asha": "nassim.terminators.asha:ASHA",
+    "domhan": "nassim.terminators.domhan:Domhan",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",
+    "parametric": "nassim.terminators.parametric:Parametric",
     "successive_halving": "nassim.terminators.successive_halving:SuccessiveHalving",
 }
