@@ -8,11 +8,13 @@ TERMINATORS: dict[str, str] = {
     "asha": "nassim.terminators.asha:ASHA",
     "baker": "nassim.terminators.baker:Baker",
     "chandrashekaran": "nassim.terminators.chandrashekaran:Chandrashekaran",
+    "domhan": "nassim.terminators.domhan:Domhan",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",
+    "parametric": "nassim.terminators.parametric:Parametric",
     "rush": "nassim.terminators.rush:RUSH",
     "successive_halving": "nassim.terminators.successive_halving:SuccessiveHalving",
 }

@@ -45,11 +45,12 @@ class Trace:
     optimizer: str = ""  # else a fixed order
 
 
-# Every terminator and optimizer of the tables has a trace with its default options; what those of
-# terminators must contain:
+# Every terminator and optimizer of the tables has a trace, with default options (but for INSTEAD);
+# what those of terminators must contain:
 GUARDS = {
     "asha": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
     "chandrashekaran": (r" 9  done", r" 2  STOP", r" [358]  STOP", r" 8  CONTINUE"),
+    "domhan": (r" 5  CONTINUE", r" 5  STOP", r" 8  CONTINUE", r" 8  STOP"),
     "hyperband": (  # three brackets
         r" 0  train until 1 +(\d+ ){8}\d+$",
         r" 0  train until 3 +(\d+ ){4}\d+$",
@@ -59,6 +60,7 @@ GUARDS = {
     "median": (r" 5  CONTINUE", r" 8  CONTINUE"),
     "never": (r" 9  done",),
     "rush": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
+    "parametric": (r" 5  CONTINUE", r" 5  STOP", r" 8  CONTINUE", r" 8  STOP"),
     "successive_halving": (
         r" 0  train until 1 +(\d+ ){17}\d+$",
         r" 1  train until 3 +(\d+ ){5}\d+$",
@@ -66,6 +68,9 @@ GUARDS = {
     ),
 }
 EXACT = {"rush"}  # these learn, but compare only
+# A sampler turns the last bits of a processor's exponentials into other chains. These options leave
+# no decision to chance: traces of other seeds are the same.
+INSTEAD = {"domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2"}
 OTHERS = {
     "asha-promotion": Trace(
         "asha:eta=2:variant=promotion",
@@ -101,7 +106,7 @@ OTHERS = {
     ),
 }
 TRACES = (
-    {name: Trace(name, GUARDS.get(name, ())) for name in TERMINATORS}
+    {name: Trace(INSTEAD.get(name, name), GUARDS.get(name, ())) for name in TERMINATORS}
     | {f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=name) for name in OPTIMIZERS}
     | OTHERS
 )
