@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from nassim.errors import InputError
 from nassim.records import FloatArray, IntArray
-from nassim.reports.drawing import FAINT, QUIET, label, looks, new_figure, styled
+from nassim.reports.drawing import FAINT, label, looks, new_figure, styled
 from nassim.reports.grid import LEVEL, Measure, measure_of
 from nassim.reports.text import aligned, decimals, plural, share_percent, wrapped
 
@@ -178,8 +178,9 @@ def calibration_figure(table: CalibrationTable) -> Figure:
         assert layout is not None
         layout.set_height_ratios([3.0, 1.0])
         look = looks(table.methods)
-        upper.plot([0, 1], [0, 1], color=FAINT, linewidth=2, zorder=1)
-        upper.annotate("as often as it was said", (0.02, 0.06), color=QUIET, fontsize=8)
+        upper.plot(
+            [0, 1], [0, 1], color=FAINT, linewidth=2, zorder=1, label="as often as it was said"
+        )
         for m, method in enumerate(table.methods):
             said = table.counts[m] > 0
             style = {

@@ -25,7 +25,7 @@ from nassim.reports.drawing import (
 )
 from nassim.reports.grid import LEVEL, BoolArray, Grid, nanmean
 from nassim.reports.termination import TerminationTable, termination_table
-from nassim.reports.text import NONE, aligned, cost_percent, wrapped
+from nassim.reports.text import aligned, cost_percent, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ class SweepTable:
             )
         lines = [*wrapped(table.title, width), "", *aligned(rows, left=2), ""]
         lines += wrapped(
-            f"dominated by: settings as good on both means and better on one ({NONE} on the front, "
+            f"dominated by: settings as good on both means and better on one (none on the front, "
             "marked *). surely: settings with lower regret and lower cost, the whole "
             f"{100 * table.level:g}% bootstrap intervals of both differences below zero; datasets "
             "are drawn, then orders, and a method that learns is averaged over its model seeds. "
