@@ -160,6 +160,12 @@ class Domhan(Estimator):
         posterior = self.posterior(prefixes)
         return np.concatenate([posterior.best[:, None], posterior.values, posterior.noise], axis=1)
 
+    def score(self, estimates: FloatArray) -> FloatArray:
+        """The mean of the sampled values after the last epoch, (runs,)."""
+        values, _noise = np.split(estimates[:, 1:], 2, axis=1)
+        scores: FloatArray = values.mean(axis=1)
+        return scores
+
     def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:
         """p(m > m_max): the mean of 1 - Phi((m_max - f) / sigma) over the samples, (runs,).
 

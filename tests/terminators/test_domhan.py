@@ -225,3 +225,8 @@ def test_a_metric_without_bounds_is_refused_before_any_search() -> None:
 def test_odd_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Domhan(**options)
+
+
+def test_runs_are_ranked_by_the_mean_of_what_is_sampled() -> None:
+    estimates = np.array([[0.9, 0.6, 0.8, 0.1, 0.1], [0.1, 0.9, 0.9, 0.1, 0.1]])
+    np.testing.assert_allclose(Domhan().score(estimates), [0.7, 0.9])
