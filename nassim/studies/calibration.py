@@ -7,22 +7,17 @@ was stopped is not asked about again, so these are the decisions that a method b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-import nassim
-from nassim.loading import Specification, parse_specifications
 from nassim.simulator.simulate import simulate
-from nassim.store import Store
-from nassim.studies.fitting import build_estimator, each_task, mixed_seed
-from nassim.studies.folds import LEAKAGE, FoldPlan, load_fold, target_names
+from nassim.studies.fitting import Fit, each_fit
+from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import to_table
 from nassim.studies.termination import TerminationPlan, each_order, random_search
-from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Session, Terminator, View
 
 __all__ = ["DECISIONS_SCHEMA", "run_calibration"]
@@ -55,17 +50,6 @@ DECISIONS_SCHEMA = pa.schema(
 _Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One fit and all its orders: what one process does at a time."""
-
-    folds: FoldPlan
-    plan: TerminationPlan
-    target: str
-    specification: Specification
-    model_seed: int
-
-
 def run_calibration(
     plan: TerminationPlan,
     folds: FoldPlan,
@@ -87,48 +71,16 @@ def run_calibration(
         if a method or target is unknown, a method is no estimator, or it cannot learn because no
         source is left.
     """
-    store = Store.open(folds.store)
-    specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
-    learns = [build_estimator(spec).uses_sources for spec in specifications]
-    names = target_names(store) if targets is None else list(targets)
-    for name in names:
-        load_fold(folds, name)  # before the work: what is wrong shows now
-    tasks = [
-        _Task(folds, plan, name, spec, model_seed)
-        for name in names
-        for spec, fitted in zip(specifications, learns, strict=True)
-        for model_seed in range(plan.model_seeds if fitted else 1)
-    ]
-    answers: dict[_Task, list[_Row]] = {}
-    for done, (task, rows) in enumerate(each_task(_run, tasks, workers), start=1):
-        answers[task] = rows
-        if progress is not None:
-            progress(done, len(tasks), f"{task.target} {task.specification.text}")
-    stamp = {
-        "study": "calibration",
-        "store": store.name,
-        "store_sha": folds.store_sha,
-        "metric": store.metric.name,
-        "pool": folds.pool,
-        "leave_out": folds.leave_out,
-        "quality": folds.quality,
-        "leakage": LEAKAGE[folds.split],
-        "seed": plan.seed,
-        "nassim_version": nassim.__version__,
-    }
-    return to_table([row | stamp for task in tasks for row in answers[task]], DECISIONS_SCHEMA)
+    rows = each_fit("calibration", _decisions, plan, folds, targets, workers, progress)
+    return to_table(rows, DECISIONS_SCHEMA)
 
 
-def _run(task: _Task) -> tuple[_Task, list[_Row]]:
-    return task, list(_decisions(task))
-
-
-def _decisions(task: _Task) -> Iterator[_Row]:
+def _decisions(fit: Fit) -> list[_Row]:
     """Fit once, replay all orders, and compare each answer with the recorded runs."""
-    plan = task.plan
-    fold = load_fold(task.folds, task.target)
-    estimator = build_estimator(task.specification)
-    estimator.fit(fold.sources, seed=mixed_seed(plan.seed, task.model_seed, task.target))
+    plan: TerminationPlan = fit.plan
+    fold = load_fold(fit.folds, fit.target)
+    estimator = fit.fitted(fold)
+    rows: list[_Row] = []
     best = int(np.argmax(fold.table.candidate_qualities))
     for order_seed, replay, order in each_order(fold, plan):
         watched = _Watched(estimator)
@@ -141,18 +93,21 @@ def _decisions(task: _Task) -> Iterator[_Row]:
             accounting=plan.accounting,
         )
         for run, epoch, incumbent, p in watched.asked:
-            yield {
-                "target": task.target,
-                "method": task.specification.text,
-                "order_seed": order_seed,
-                "model_seed": task.model_seed,
-                "candidate": run,
-                "epoch": epoch,
-                "p": p,
-                "better": replay.qualities[run] > replay.qualities[incumbent],
-                "stopped": p <= estimator.delta,
-                "best": run == best,
-            }
+            rows.append(
+                {
+                    "target": fit.target,
+                    "method": fit.specification.text,
+                    "order_seed": order_seed,
+                    "model_seed": fit.model_seed,
+                    "candidate": run,
+                    "epoch": epoch,
+                    "p": p,
+                    "better": replay.qualities[run] > replay.qualities[incumbent],
+                    "stopped": p <= estimator.delta,
+                    "best": run == best,
+                }
+            )
+    return rows
 
 
 class _Watched(Terminator):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import nassim
 from nassim.cluster import each_on
 from nassim.errors import InputError
-from nassim.loading import Specification, build
+from nassim.loading import Specification, build, parse_specifications
+from nassim.store import Store
+from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
+from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = ["build_estimator", "build_terminator", "each_task", "mixed_seed"]
+__all__ = ["Fit", "build_estimator", "build_terminator", "each_fit", "each_task", "mixed_seed"]
+
+_Row = dict[str, Any]
 
 _Task = TypeVar("_Task")
 _Answer = TypeVar("_Answer")
@@ -49,6 +57,79 @@ def build_estimator(specification: Specification) -> Estimator:
             "last_value or lcranknet."
         )
     return terminator
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit of an estimator: what one process does at a time. ``plan`` is the study's."""
+
+    folds: FoldPlan
+    plan: Any  # with methods, model_seeds and seed
+    target: str
+    specification: Specification
+    model_seed: int
+
+    def fitted(self, fold: Fold) -> Estimator:
+        """The estimator, fitted on the sources of the target's fold."""
+        estimator = build_estimator(self.specification)
+        estimator.fit(fold.sources, mixed_seed(self.plan.seed, self.model_seed, self.target))
+        return estimator
+
+
+def each_fit(
+    study: str,
+    rows_of: Callable[[Fit], list[_Row]],
+    plan: Any,
+    folds: FoldPlan,
+    targets: Sequence[str] | None,
+    workers: int,
+    progress: Callable[[int, int, str], None] | None,
+) -> list[_Row]:
+    """The rows of a study of estimators, by target, method and model seed, and where they are from.
+
+    ``rows_of`` is called with each fit, in whatever process; it must be a function of a module.
+
+    Raises
+    ------
+    InputError
+        if a method or target is unknown, a method is no estimator, or it cannot learn because no
+        source is left.
+    """
+    store = Store.open(folds.store)
+    specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
+    learns = [build_estimator(spec).uses_sources for spec in specifications]
+    names = target_names(store) if targets is None else list(targets)
+    for name in names:
+        load_fold(folds, name)  # before the work: what is wrong shows now
+    fits = [
+        Fit(folds, plan, name, spec, model_seed)
+        for name in names
+        for spec, fitted in zip(specifications, learns, strict=True)
+        for model_seed in range(plan.model_seeds if fitted else 1)
+    ]
+    stamp = {
+        "study": study,
+        "store": store.name,
+        "store_sha": folds.store_sha,
+        "metric": store.metric.name,
+        "pool": folds.pool,
+        "leave_out": folds.leave_out,
+        "quality": folds.quality,
+        "leakage": LEAKAGE[folds.split],
+        "seed": plan.seed,
+        "nassim_version": nassim.__version__,
+    }
+    answers: dict[Fit, list[_Row]] = {}
+    run = functools.partial(_with_fit, rows_of)
+    for done, (fit, rows) in enumerate(each_task(run, fits, workers), start=1):
+        answers[fit] = rows
+        if progress is not None:
+            progress(done, len(fits), f"{fit.target} {fit.specification.text}")
+    return [row | stamp for fit in fits for row in answers[fit]]
+
+
+def _with_fit(rows_of: Callable[[Fit], list[_Row]], fit: Fit) -> tuple[Fit, list[_Row]]:
+    return fit, rows_of(fit)
 
 
 def each_task(

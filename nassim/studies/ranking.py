@@ -8,22 +8,18 @@ is no search and no threshold: this is what an estimator knows, apart from what 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-import nassim
 from nassim.errors import InputError
-from nassim.loading import Specification, parse_specifications
 from nassim.ranking.correlation import kendall, spearman
-from nassim.store import Store
-from nassim.studies.fitting import build_estimator, each_task, mixed_seed
-from nassim.studies.folds import LEAKAGE, FoldPlan, load_fold, target_names
+from nassim.studies.fitting import Fit, each_fit
+from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import to_table
-from nassim.terminators import TERMINATORS
 
 __all__ = ["RANKING_EPOCHS", "RANKING_SCHEMA", "RankingPlan", "run_ranking"]
 
@@ -87,17 +83,6 @@ class RankingPlan:
             raise InputError(f"seed is {self.seed}; expected 0 or more.")
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One fit: what one process does at a time."""
-
-    folds: FoldPlan
-    plan: RankingPlan
-    target: str
-    specification: Specification
-    model_seed: int
-
-
 def run_ranking(
     plan: RankingPlan,
     folds: FoldPlan,
@@ -125,65 +110,32 @@ def run_ranking(
         if a method or target is unknown, a method is no estimator, or it cannot learn because no
         source is left.
     """
-    store = Store.open(folds.store)
-    specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
-    learns = [build_estimator(spec).uses_sources for spec in specifications]
-    names = target_names(store) if targets is None else list(targets)
-    for name in names:
-        load_fold(folds, name)  # before the work: what is wrong shows now
-    tasks = [
-        _Task(folds, plan, name, spec, model_seed)
-        for name in names
-        for spec, fitted in zip(specifications, learns, strict=True)
-        for model_seed in range(plan.model_seeds if fitted else 1)
-    ]
-    rows: list[_Row] = []
-    for done, (task, answer) in enumerate(each_task(_run, tasks, workers), start=1):
-        rows += answer
-        if progress is not None:
-            progress(done, len(tasks), f"{task.target} {task.specification.text}")
-    stamp = {"study": "ranking", "store": store.name}
-    position = {spec.text: k for k, spec in enumerate(specifications)}
-
-    def place(row: _Row) -> tuple[int, ...]:
-        method = position[row["method"]]
-        return (names.index(row["target"]), method, row["model_seed"], row["epoch"])
-
-    return to_table([row | stamp for row in sorted(rows, key=place)], RANKING_SCHEMA)
+    rows = each_fit("ranking", _correlations, plan, folds, targets, workers, progress)
+    return to_table(rows, RANKING_SCHEMA)
 
 
-def _run(task: _Task) -> tuple[_Task, list[_Row]]:
-    return task, list(_correlations(task))
-
-
-def _correlations(task: _Task) -> Iterator[_Row]:
+def _correlations(fit: Fit) -> list[_Row]:
     """Fit once, and correlate after each epoch."""
-    folds, plan = task.folds, task.plan
-    fold = load_fold(folds, task.target)
+    fold = load_fold(fit.folds, fit.target)
     table = fold.table
-    estimator = build_estimator(task.specification)
-    estimator.fit(fold.sources, seed=mixed_seed(plan.seed, task.model_seed, task.target))
-    for epoch in sorted(plan.epochs):
+    estimator = fit.fitted(fold)
+    rows: list[_Row] = []
+    for epoch in sorted(fit.plan.epochs):
         if not estimator.from_epoch <= epoch < table.max_epochs:
             continue
         scores = estimator.score(table.estimates(estimator, epoch))
-        yield {
-            "store_sha": folds.store_sha,
-            "metric": fold.metric.name,
-            "pool": folds.pool,
-            "leave_out": folds.leave_out,
-            "quality": folds.quality,
-            "leakage": LEAKAGE[folds.split],
-            "seed": plan.seed,
-            "target": task.target,
-            "method": task.specification.text,
-            "model_seed": task.model_seed,
-            "options": json.dumps(dict(task.specification.options), sort_keys=True),
-            "learns": estimator.uses_sources,
-            "epoch": epoch,
-            "runs": int((table.lengths >= epoch).sum()),
-            "scored": int(np.isfinite(scores).sum()),
-            "spearman": spearman(scores, table.qualities),
-            "kendall": kendall(scores, table.qualities),
-            "nassim_version": nassim.__version__,
-        }
+        rows.append(
+            {
+                "target": fit.target,
+                "method": fit.specification.text,
+                "model_seed": fit.model_seed,
+                "options": json.dumps(dict(fit.specification.options), sort_keys=True),
+                "learns": estimator.uses_sources,
+                "epoch": epoch,
+                "runs": int((table.lengths >= epoch).sum()),
+                "scored": int(np.isfinite(scores).sum()),
+                "spearman": spearman(scores, table.qualities),
+                "kendall": kendall(scores, table.qualities),
+            }
+        )
+    return rows
