@@ -28,7 +28,7 @@ from nassim.checks.worlds import World, hard_worlds, relabelled, small_world
 from nassim.errors import ContractError, InputError, LeakageError
 from nassim.loading import build, parse_specification
 from nassim.optimizers import OPTIMIZERS
-from nassim.optimizers.base import Optimizer
+from nassim.optimizers.base import Candidates, Optimizer
 from nassim.records import Sources
 from nassim.simulator import Replay, simulate
 from nassim.terminators.asha import ASHA
@@ -88,7 +88,7 @@ def check_proposals(factory: Factory) -> None:
     n = len(world.target.architectures)
     for sizes in ([1] * n, [n], [7] * n, [n + 9]):
         optimizer = _fitted(factory, world.sources)
-        search = optimizer.begin(world.target.architectures, np.random.default_rng(0))
+        search = optimizer.begin(Candidates(world.target.architectures), np.random.default_rng(0))
         proposed: list[int] = []
         for size in [*sizes, 1]:
             answer = search.ask(size)

@@ -13,14 +13,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nassim.errors import ContractError, LeakageError
-from nassim.optimizers.base import Optimizer, Search
-from nassim.records import Action, Architecture, Sources
+from nassim.optimizers.base import Candidates, Optimizer, Search
+from nassim.records import Action, Sources
 from nassim.terminators.base import Job, Judge, Rule, Session, Terminator, View
 
 __all__ = ["Event", "FixedOrder", "Recorder", "SearchRecorder"]
@@ -183,7 +183,7 @@ class FixedOrder(Optimizer):
     def __init__(self, order: Sequence[int]) -> None:
         self._order = list(order)
 
-    def begin(self, architectures: tuple[Architecture, ...], rng: np.random.Generator) -> Search:
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         return _Listed(self._order)
 
 
@@ -215,8 +215,8 @@ class SearchRecorder(Optimizer):
     def fit(self, sources: Sources, seed: int) -> None:
         self.inner.fit(sources, seed)
 
-    def begin(self, architectures: tuple[Architecture, ...], rng: np.random.Generator) -> Search:
-        self.search = self.inner.begin(architectures, rng)
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        self.search = self.inner.begin(candidates, rng)
         return _RecordedSearch(self.search, self.events, self._interrupt)
 
 
@@ -231,6 +231,7 @@ class _RecordedSearch:
         self._events = events
         self._interrupt = interrupt
         self.listens = search.listens
+        self.notes: Mapping[str, float] = getattr(search, "notes", {})
 
     def ask(self, count: int) -> list[int]:
         if self._interrupt is not None:

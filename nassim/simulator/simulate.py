@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Literal
@@ -29,7 +29,8 @@ class Episode:
     ``pick`` is the candidate with the best validation quality among the completed runs; if none
     was completed, the best one of those trained longest. ``completion_seconds`` and
     ``completed`` (k,) say when each full run ended; ``epochs`` (candidates,) how long each was
-    trained; ``started`` lists candidates in the order in which they were drawn.
+    trained; ``started`` lists candidates in the order in which they were drawn; ``notes`` is what
+    the optimizer noted of its search.
     """
 
     pick: int
@@ -40,6 +41,7 @@ class Episode:
     started: tuple[int, ...]
     completed: tuple[int, ...]
     completion_seconds: FloatArray
+    notes: Mapping[str, float]
 
 
 def simulate(
@@ -84,7 +86,7 @@ def simulate(
         raise InputError(f"accounting is {accounting!r}; expected 'continue' or 'restart'.")
     if budget is not None and budget < 1:
         raise InputError(f"budget is {budget}; expected 1 or more candidates.")
-    state = _State(replay, optimizer.begin(replay.table.architectures, rng), budget)
+    state = _State(replay, optimizer.begin(replay.candidates(), rng), budget)
     session = terminator.begin(state)
     books = _Books(replay, state, restart=accounting == "restart")
     clock = Clock()
@@ -315,7 +317,11 @@ class _State:
                     self._incumbent = run
         if self._search.listens:
             at = min(epoch, length)
-            self._search.tell(run, at, replay.values[run, at - 1] if at else -math.inf)
+            if epoch < length:
+                standing = replay.standing[run, epoch - 1] if epoch else -math.inf
+            else:
+                standing = replay.qualities[run] if replay.completes[run] else -math.inf
+            self._search.tell(run, at, standing)
 
     def episode(self, seconds: float, busy_seconds: float, repeated_epochs: int) -> Episode:
         if not self._started:
@@ -338,4 +344,5 @@ class _State:
             started=tuple(self._started),
             completed=tuple(self._completed),
             completion_seconds=np.array(self._completion_seconds),
+            notes=dict(getattr(self._search, "notes", {})),
         )

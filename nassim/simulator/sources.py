@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from nassim.errors import ContractError, InputError
+from nassim.optimizers.base import Candidates
 from nassim.records import (
     ACCURACY,
     Architecture,
@@ -105,6 +106,10 @@ class TableSource:
         self.cumulative = np.zeros((n_runs, n_epochs + 1))  # seconds; flat past a run's end
         np.cumsum(np.where(past_end, 0.0, seconds), axis=1, out=self.cumulative[:, 1:])
         self.qualities = self._qualities(quality)
+        # (R, T) what a run would be worth if it ended at an epoch
+        self.standing = (
+            np.maximum.accumulate(self.values, axis=1) if quality == "max" else self.values
+        )
         self.runs_of: list[IntArray] = [np.flatnonzero(self.candidate == c) for c in range(n)]
         self.first_runs: IntArray = np.array([runs[0] for runs in self.runs_of])
         totals = np.array([self.qualities[runs].mean() for runs in self.runs_of])
@@ -185,6 +190,7 @@ class Replay:
         self.table = table
         self.values_array = _rows(table.values, runs)  # (N, T)
         self.values = _entries(self.values_array)
+        self.standing = _entries(_rows(table.standing, runs))  # read where a search listens
         self.cumulative_array = _rows(table.cumulative, runs)  # (N, T + 1)
         self.cumulative = _entries(self.cumulative_array)
         self.lengths_array = table.lengths[runs]
@@ -200,6 +206,10 @@ class Replay:
         self._runs = runs
         self._probabilities: WeakKeyDictionary[Estimator, dict[tuple[int, int], list[float]]]
         self._probabilities = WeakKeyDictionary()
+
+    def candidates(self) -> Candidates:
+        """What a search on this table may propose."""
+        return Candidates(self.table.architectures)
 
     def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
         """p(better than the incumbent) of every candidate after ``epoch`` epochs.

@@ -18,7 +18,7 @@ import nassim
 from nassim.errors import InputError
 from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
-from nassim.optimizers.base import Optimizer
+from nassim.optimizers.base import Candidates, Optimizer
 from nassim.simulator.simulate import Accounting, Episode, simulate
 from nassim.simulator.sources import Replay, TableSource
 from nassim.store import Store
@@ -227,7 +227,7 @@ def _replay_orders(fold: Fold, plan: TerminationPlan, terminator: Terminator) ->
             accounting=plan.accounting,
         )
         architectures = fold.table.architectures
-        permutation = optimizer.begin(architectures, np.random.default_rng(order))
+        permutation = optimizer.begin(Candidates(architectures), np.random.default_rng(order))
         order_of_all = permutation.ask(len(architectures))
         yield _row(fold, replay, episode, order_of_all) | {"order_seed": order_seed}
 

@@ -13,20 +13,18 @@ import pytest
 from nassim.checks import optimizers as checks
 from nassim.checks.optimizers import check_optimizer
 from nassim.errors import ContractError, InputError, LeakageError, UnknownNameError
-from nassim.optimizers.base import Optimizer, Search
+from nassim.optimizers.base import Candidates, Optimizer, Search
 from nassim.optimizers.random_search import RandomSearch
-from nassim.records import Architecture, Sources
+from nassim.records import Sources
 from nassim.simulator import TableSource
 from nassim.studies.folds import Sealed
-
-Architectures = tuple[Architecture, ...]
 
 
 class Greedy(Optimizer):
     """A sound one that listens: next to the best so far, by number."""
 
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
-        return _GreedySearch(self, len(architectures), rng)
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        return _GreedySearch(self, len(candidates), rng)
 
     def score(self, search: _GreedySearch, candidate: int) -> float:
         return -abs(candidate - search.best[1])
@@ -67,11 +65,11 @@ class Learned(Greedy):
 class ReadsTables(Greedy):
     """Finds the target's curves in memory."""
 
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         tables = [thing for thing in gc.get_objects() if type(thing) is TableSource]
-        search: Any = super().begin(architectures, rng)
+        search: Any = super().begin(candidates, rng)
         for table in tables:
-            if table.architectures is architectures:
+            if table.architectures is candidates.architectures:
                 search.left.sort(key=lambda candidate: -table.qualities[candidate])
         search.optimizer = RandomSearch()
         search.optimizer.score = lambda search, candidate: 0  # leaves the order as it is
@@ -81,24 +79,24 @@ class ReadsTables(Greedy):
 class ReadsTests(Greedy):
     """Finds the sealed test values in memory, and decides by the first of them."""
 
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         found = [t.test[0] for t in gc.get_objects() if type(t) is Sealed]
         self.sum = 0.5 * sum(found)  # which is no test value itself
-        return super().begin(architectures, rng)
+        return super().begin(candidates, rng)
 
     def score(self, search: _GreedySearch, candidate: int) -> float:
         return float((self.sum * (candidate + 1) * 997) % 1)
 
 
 class KeepsTests(Greedy):
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         self.kept = [t.test for t in gc.get_objects() if type(t) is Sealed]
-        return super().begin(architectures, rng)
+        return super().begin(candidates, rng)
 
 
 class Unseeded(RandomSearch):
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
-        return super().begin(architectures, np.random.default_rng())
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        return super().begin(candidates, np.random.default_rng())
 
 
 class Global(Greedy):
@@ -143,8 +141,8 @@ class Odd(RandomSearch):
     def change(self, answer: list[int], count: int) -> list[Any]:
         return answer
 
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
-        search: Any = super().begin(architectures, rng)
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = super().begin(candidates, rng)
         ask = search.ask
         search.ask = lambda count: self.change(ask(count), count)
         return search  # type: ignore[no-any-return]
@@ -168,8 +166,8 @@ class CountsFromOne(Odd):
 class Shuns(Odd):
     """Never proposes what has not ended well."""
 
-    def begin(self, architectures: Architectures, rng: np.random.Generator) -> Search:
-        search: Any = super().begin(architectures, rng)
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = super().begin(candidates, rng)
         search.listens = True
         search.bad = 0
 

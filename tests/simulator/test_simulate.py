@@ -12,7 +12,7 @@ from nassim.checks.recording import FixedOrder
 from nassim.checks.worlds import small_world
 from nassim.errors import ContractError, InputError, LeakageError
 from nassim.loading import build, parse_specification
-from nassim.optimizers.base import Optimizer, Search
+from nassim.optimizers.base import Candidates, Optimizer, Search
 from nassim.optimizers.random_search import RandomSearch
 from nassim.records import Action, Architecture, Dataset
 from nassim.simulator import Episode, Replay, TableSource, simulate
@@ -248,8 +248,8 @@ def test_an_optimizer_must_not_repeat_itself() -> None:
 
 def test_an_optimizer_must_not_propose_more_than_it_is_asked_for() -> None:
     class Generous(RandomSearch):
-        def begin(self, architectures: Any, rng: np.random.Generator) -> Search:
-            search: Any = super().begin(architectures, rng)
+        def begin(self, candidates: Any, rng: np.random.Generator) -> Search:
+            search: Any = super().begin(candidates, rng)
             ask = search.ask
             search.ask = lambda count: ask(count + 1)
             return search
@@ -368,8 +368,8 @@ class Listens(Optimizer):
     def __init__(self) -> None:
         self.told: list[tuple[int, int, float]] = []
 
-    def begin(self, architectures: tuple[Architecture, ...], rng: np.random.Generator) -> Search:
-        search: Any = FixedOrder(range(len(architectures))).begin(architectures, rng)
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = FixedOrder(range(len(candidates))).begin(candidates, rng)
         search.listens = True
         search.tell = lambda run, epoch, value: self.told.append((run, epoch, value))
         return search
@@ -394,7 +394,7 @@ def test_who_listens_is_told_of_failures() -> None:
     listens = Listens()
     replay = replay_of(np.full((3, 3), 0.5), lengths=[0, 2, 3], failed=[True, True, False])
     simulate(replay, listens, Never(), np.random.default_rng(0))
-    assert listens.told == [(0, 0, -np.inf), (1, 2, 0.5), (2, 3, 0.5)]
+    assert listens.told == [(0, 0, -np.inf), (1, 2, -np.inf), (2, 3, 0.5)]
 
 
 # --- what is true of every search --------------------------------------------------------------
