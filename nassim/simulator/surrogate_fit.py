@@ -68,75 +68,77 @@ def fit_surrogate(
     InputError
         if fewer than ten architectures are left.
     """
-    rows = np.flatnonzero(
-        ~table.failed & (table.lengths == table.max_epochs) & np.isfinite(table.values).all(axis=1)
-    )
-    candidate = table.candidate[rows]
-    used = np.unique(candidate)
+    complete = ~table.failed & (table.lengths == table.max_epochs)
+    rows = np.flatnonzero(complete & np.isfinite(table.values).all(axis=1))
+    used, of_run = np.unique(table.candidate[rows], return_inverse=True)
     if len(used) < MIN_ARCHITECTURES:
         raise InputError(
             f"{len(used)} architectures have complete curves on {table.dataset.name!r}; expected "
             f"at least {MIN_ARCHITECTURES} to fit a surrogate on. Add runs, or leave it out."
         )
-    names = [table.architectures[c] for c in candidate.tolist()]
-    features = encoder.encode(names)
-    fold = _folds([one.canonical_id for one in names])
+
+    def mean(of_runs: FloatArray) -> FloatArray:
+        """Of each architecture: one with many seeds must not count for more than another."""
+        return np.array([of_runs[of_run == k].mean(axis=0) for k in range(len(used))])
+
+    architectures = [table.architectures[c] for c in used.tolist()]
+    features = encoder.encode(architectures)
     curves = table.values[rows]
     log_seconds = np.log(np.diff(table.cumulative[rows], axis=1))
-    pace = log_seconds.mean(axis=1)
-    gaps = (test - table.candidate_qualities)[candidate]
+    level, shape = mean(table.qualities[rows]), mean(curves)
+    shape -= level[:, None]
+    pace = mean(log_seconds).mean(axis=1)
+    gap = test[used] - table.candidate_qualities[used]
+    has_test = bool(np.isfinite(gap).all())
+    gap = gap if has_test else np.zeros(len(used))
 
-    def held_out_curves(away: IntArray, here: IntArray) -> FloatArray:
-        fitted = _fit_curves(features[away], curves[away], seed)
-        return mean_curves(*fitted, features[here])
-
-    def held_out_numbers(numbers: FloatArray) -> FloatArray:
-        return _held_out(
-            fold,
-            lambda away, here: _fit_numbers(features[away], numbers[away], seed).predict(
-                features[here]
-            ),
-        )[:, 0]
-
-    held_curves = _held_out(fold, held_out_curves)
-    held_pace = held_out_numbers(pace)
-    has_test = bool(np.isfinite(gaps).all())
-    held_gaps = held_out_numbers(gaps) if has_test else np.zeros(len(rows))
-    errors = np.column_stack(
-        [
-            curves - held_curves,
-            log_seconds - held_pace[:, None],
-            gaps - held_gaps if has_test else held_gaps,
-        ]
+    fold = _folds([one.canonical_id for one in architectures])
+    held_curve = _held_out(
+        fold,
+        lambda away, here: mean_curves(
+            *_fit_curves(features[away], level[away], shape[away], seed), features[here]
+        ),
     )
-    edges, noise = _noise(errors, target_value(held_curves, quality), seed)
+    held_pace = _held_out_numbers(fold, features, pace, seed)
+    held_gap = _held_out_numbers(fold, features, gap, seed)
+    errors = [
+        curves - held_curve[of_run],
+        log_seconds - held_pace[of_run, None],
+        (gap - held_gap)[of_run, None],
+    ]
+    edges, noise = _noise(np.hstack(errors), target_value(held_curve, quality)[of_run], seed)
     epochs = table.max_epochs
-    held_values = _held_values(fold, curves, held_curves, table.metric, quality)
+    held_level = _held_levels(fold, held_curve, errors[0], of_run, table.metric, quality)
+    held_out = HeldOut(
+        architectures=len(used),
+        runs=len(rows),
+        left_out=1 - len(rows) / len(table.candidate),
+        folds=int(fold.max()) + 1,
+        r2=_r2(held_level, level),
+        tau=kendall(held_level, level),
+        tau_top=_tau_top(held_level, level),
+        r2_test=_r2(held_level + held_gap, test[used]),
+        tau_test=kendall(held_level + held_gap, test[used]),
+        r2_seconds=_r2(held_pace, pace),
+        noise=float(np.std(table.qualities[rows] - held_level[of_run])),
+        tau_other_datasets=kendall(_from_others(encoder, sources, features, seed), level),
+        mae=tuple(np.abs(errors[0]).mean(axis=0).tolist()),
+    )
     return Surrogate(
         Curves(
             table.dataset,
             table.metric,
             quality,
             encoder,
-            *_fit_curves(features, curves, seed),
+            *_fit_curves(features, level, shape, seed),
             _fit_numbers(features, pace, seed),
             edges,
             noise[:, :, :epochs],
             noise[:, :, epochs : 2 * epochs],
         ),
-        _fit_numbers(features, gaps, seed) if has_test else None,
+        _fit_numbers(features, gap, seed) if has_test else None,
         noise[:, :, -1],
-        _scores(
-            table=table,
-            rows=rows,
-            test=test,
-            held_values=held_values,
-            held_test=held_values + held_gaps,
-            n_folds=int(fold.max()) + 1,
-            r2_seconds=_r2(held_pace, pace),
-            mae=np.abs(curves - held_curves).mean(axis=0),
-            from_others=_from_others(encoder, sources, features, seed),
-        ),
+        held_out,
     )
 
 
@@ -144,18 +146,17 @@ def fit_surrogate(
 
 
 def _fit_curves(
-    features: FloatArray, curves: FloatArray, seed: int
-) -> tuple[Forest, FloatArray, FloatArray]:
-    """Forest, centre (T,) and components (K, T) of :class:`Curves`.
+    features: FloatArray, level: FloatArray, shape: FloatArray, seed: int
+) -> tuple[Forest, Forest, FloatArray, FloatArray]:
+    """Level, shape, centre (T,) and components (K, T) of :class:`Curves`.
 
-    Epochs are scaled to equal variance before the principal components are taken, or the first
-    ones, in which curves differ most, would be all that the trees look at.
+    The level has a forest of its own: in one forest for all epochs, the first ones, in which
+    curves differ most, would decide on the splits, and it is the level that a search is after.
     """
-    centre, spread = curves.mean(axis=0), curves.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    scaled = (curves - centre) / spread
-    directions = np.linalg.svd(scaled, full_matrices=False)[2][:_COMPONENTS]
-    return fit_forest(features, scaled @ directions.T, seed), centre, directions * spread
+    centre = shape.mean(axis=0)
+    components = np.linalg.svd(shape - centre, full_matrices=False)[2][:_COMPONENTS]
+    coefficients = fit_forest(features, (shape - centre) @ components.T, seed)
+    return _fit_numbers(features, level, seed), coefficients, centre, components
 
 
 def _fit_numbers(features: FloatArray, numbers: FloatArray, seed: int) -> Forest:
@@ -188,7 +189,7 @@ def _noise(errors: FloatArray, levels: FloatArray, seed: int) -> tuple[FloatArra
 
 
 def _folds(groups: Sequence[str]) -> IntArray:
-    """The fold of each run, (runs,); equal groups share one."""
+    """The fold of each architecture; equal groups share one."""
     from sklearn.model_selection import GroupKFold
 
     fold = np.zeros(len(groups), np.intp)
@@ -199,7 +200,7 @@ def _folds(groups: Sequence[str]) -> IntArray:
 
 
 def _held_out(fold: IntArray, predict: Callable[[IntArray, IntArray], FloatArray]) -> FloatArray:
-    """Predictions for each fold's runs (``here``) by what was fitted on the others (``away``)."""
+    """Predictions for each fold (``here``) by what was fitted on the others (``away``)."""
     parts = []
     order = []
     for number in range(int(fold.max()) + 1):
@@ -209,21 +210,44 @@ def _held_out(fold: IntArray, predict: Callable[[IntArray, IntArray], FloatArray
     return np.concatenate(parts)[np.argsort(np.concatenate(order))]
 
 
-def _held_values(
-    fold: IntArray, curves: FloatArray, held: FloatArray, metric: Metric, quality: Quality
+def _held_out_numbers(
+    fold: IntArray, features: FloatArray, numbers: FloatArray, seed: int
 ) -> FloatArray:
-    """Expected m of each run, (runs,): over the errors that were made in the other folds."""
-    errors = curves - held
-    values = np.zeros(len(held))
-    for run, mean in enumerate(held):
-        noise = errors[fold != fold[run]]
+    return _held_out(
+        fold,
+        lambda away, here: _fit_numbers(features[away], numbers[away], seed).predict(
+            features[here]
+        ),
+    )[:, 0]
+
+
+def _held_levels(
+    fold: IntArray,
+    held_curve: FloatArray,
+    errors: FloatArray,
+    of_run: IntArray,
+    metric: Metric,
+    quality: Quality,
+) -> FloatArray:
+    """Expected m of each architecture, (architectures,).
+
+    The expectation is over the errors of the runs in the other folds.
+    """
+    levels = np.zeros(len(held_curve))
+    for one, mean in enumerate(held_curve):
+        noise = errors[fold[of_run] != fold[one]]
         noise = noise - noise.mean(axis=0)
-        values[run] = target_value(within_bounds(mean + noise, metric), quality).mean()
-    return values
+        levels[one] = target_value(within_bounds(mean + noise, metric), quality).mean()
+    return levels
+
+
+def _tau_top(predicted: FloatArray, value: FloatArray) -> float:
+    top = value >= np.quantile(value, 0.75)
+    return kendall(predicted[top], value[top])
 
 
 def _from_others(encoder: Encoder, sources: Sources, features: FloatArray, seed: int) -> FloatArray:
-    """m of these runs, standardised, by what the other datasets say, (runs,); NaN without any."""
+    """Standardised m by what the other datasets say, (architectures,); NaN without any."""
     seen, values = [], []
     for task in sources.tasks:
         rows = np.flatnonzero(~task.failed & np.isfinite(task.values))
@@ -234,44 +258,6 @@ def _from_others(encoder: Encoder, sources: Sources, features: FloatArray, seed:
     if not seen:
         return np.full(len(features), math.nan)
     return _fit_numbers(np.concatenate(seen), np.concatenate(values), seed).predict(features)[:, 0]
-
-
-def _scores(
-    *,
-    table: TableSource,
-    rows: IntArray,
-    test: FloatArray,
-    held_values: FloatArray,
-    held_test: FloatArray,
-    n_folds: int,
-    r2_seconds: float,
-    mae: FloatArray,
-    from_others: FloatArray,
-) -> HeldOut:
-    """Scores over architectures; where one has several runs, over their means."""
-    candidate = table.candidate[rows]
-    used = np.unique(candidate)
-
-    def mean(values: FloatArray) -> FloatArray:
-        return np.array([values[candidate == c].mean() for c in used])
-
-    value, predicted = mean(table.qualities[rows]), mean(held_values)
-    top = value >= np.quantile(value, 0.75)
-    return HeldOut(
-        architectures=len(used),
-        runs=len(rows),
-        left_out=1 - len(rows) / len(table.candidate),
-        folds=n_folds,
-        r2=_r2(predicted, value),
-        tau=kendall(predicted, value),
-        tau_top=kendall(predicted[top], value[top]),
-        r2_test=_r2(mean(held_test), test[used]),
-        tau_test=kendall(mean(held_test), test[used]),
-        r2_seconds=r2_seconds,
-        noise=float(np.std(table.qualities[rows] - held_values)),
-        tau_other_datasets=kendall(mean(from_others), value),
-        mae=tuple(mae.tolist()),
-    )
 
 
 def _r2(predicted: FloatArray, value: FloatArray) -> float:

@@ -77,7 +77,7 @@ def held_out_table(surrogates: Surrogates) -> str:
     head = ("dataset", "architectures", "runs", "left out", "R2", "tau", "tau of top quarter")
     ends = ("tau, other datasets", "R2 test", "tau test", "R2 log s")
     errors = (f"noise{unit}", f"MAE first{unit}", f"MAE last{unit}")
-    rows = [(*head, *ends, *errors)]
+    rows: list[tuple[str, ...]] = [(*head, *ends, *errors)]
     for name in surrogates.datasets:
         held = surrogates.held_out(name)
         shares = (held.r2, held.tau, held.tau_top, held.tau_other_datasets)
