@@ -95,7 +95,7 @@ def fit_forest(
     targets: FloatArray,
     seed: int,
     *,
-    trees: int = 100,
+    trees: int = 50,
     min_samples_leaf: int = 2,
 ) -> Forest:
     """Fit extremely randomised trees (Geurts, Ernst and Wehenkel 2006).

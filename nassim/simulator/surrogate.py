@@ -503,7 +503,8 @@ class Surrogates:
             if the file is not there, is no surrogate, or is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            contents = io.BytesIO(Path(path).read_bytes())
+            with np.load(contents, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             if arrays.pop("sha256").tobytes() != _digest(arrays):
                 raise InputError("its contents are not what was written")

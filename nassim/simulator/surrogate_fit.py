@@ -133,11 +133,12 @@ def fit_surrogate(
             *_fit_curves(features, level, shape, seed),
             _fit_numbers(features, pace, seed),
             edges,
-            noise[:, :, :epochs],
-            noise[:, :, epochs : 2 * epochs],
+            # copies: a view would hold on to the noise of test values
+            noise[:, :, :epochs].copy(),
+            noise[:, :, epochs : 2 * epochs].copy(),
         ),
         _fit_numbers(features, gap, seed) if has_test else None,
-        noise[:, :, -1],
+        noise[:, :, -1].copy(),
         held_out,
     )
 
