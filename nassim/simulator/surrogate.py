@@ -156,8 +156,9 @@ class Encoder:
 
 def _representative(space: Space, architecture: Architecture) -> Architecture:
     """The architecture of the canonical text, where that is a text of the space."""
+    text = architecture.canonical_id
     try:
-        return space.parse(architecture.canonical_id)
+        return dataclasses.replace(architecture, decisions=space.decisions(text), id=text)
     except InputError:
         return architecture
 
@@ -220,9 +221,10 @@ class Curves:
 
         The same for the same seed, architecture and dataset, whatever is asked beside.
         """
-        means = self.means(architectures)
+        features = self.encoder.encode(architectures)
+        means = mean_curves(self.level, self.shape, self.centre, self.components, features)
         at = self.bins(means), self.chances(architectures, seed)
-        seconds = self.log_seconds.predict(self.encoder.encode(architectures))
+        seconds = self.log_seconds.predict(features)
         return self.clip(means + self.noise[at]), np.exp(seconds + self.noise_log_seconds[at])
 
     def expected(self, architectures: Sequence[Architecture]) -> FloatArray:
