@@ -88,7 +88,7 @@ def fit_surrogate(
     level, shape = mean(table.qualities[rows]), mean(curves)
     shape -= level[:, None]
     pace = mean(log_seconds).mean(axis=1)
-    gap = test[used] - table.candidate_qualities[used]
+    gap = test[used] - level
     has_test = bool(np.isfinite(gap).all())
     gap = gap if has_test else np.zeros(len(used))
 

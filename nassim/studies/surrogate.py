@@ -43,7 +43,7 @@ def fit_surrogates(
         chosen &= index.space == plan.space
     if plan.recipe is not None:
         chosen &= index.recipe == plan.recipe
-    names = sorted(set(index.dataset[chosen].tolist())) or target_names(store)
+    names = sorted(set(index.dataset[chosen].tolist())) or target_names(store)  # a fold says why
     folds = {name: load_fold(plan, name) for name in names}
     space = {fold.space for fold in folds.values()}.pop()  # a plan has one
     everywhere = [one for fold in folds.values() for one in fold.table.architectures]
