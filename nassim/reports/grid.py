@@ -38,7 +38,7 @@ BoolArray = NDArray[np.bool_]
 
 LEVEL = 0.95  # of intervals
 
-_COMMANDS = {"termination": "nassim terminate", "search": "nassim search"}
+_COMMANDS = {"termination": "terminate", "search": "search"}
 _OWN_SETTINGS: dict[str, tuple[str, ...]] = {"termination": ("optimizer",), "search": ("budget",)}
 
 
@@ -118,6 +118,13 @@ class Grid:
     def __init__(self, results: pa.Table, study: str | None = "termination") -> None:
         if results.num_rows == 0:
             raise InputError("The results have no rows; run 'nassim terminate' or 'search' first.")
+        expected = tuple(_OWN_SETTINGS) if study is None else (study,)
+        for found_study in _studies(results):
+            if found_study not in expected:
+                commands = " or ".join(f"'nassim {_COMMANDS[name]}'" for name in expected)
+                raise InputError(
+                    f"These are results of study {found_study!r}; expected those of {commands}."
+                )
         names = _setting_columns(results)
         values = {}
         for name in names:
@@ -128,12 +135,7 @@ class Grid:
                     "in one table; tell them apart with split_settings()."
                 )
             values[name] = found[0]
-        found_study = values.pop("study")
-        if found_study not in (_OWN_SETTINGS if study is None else (study,)):
-            command = _COMMANDS.get(study or "", "nassim terminate")
-            raise InputError(
-                f"These are results of study {found_study!r}; expected those of '{command}'."
-            )
+        del values["study"]
         stores = dict.fromkeys(results.column("store").to_pylist())
         self.settings = Settings(store=" = ".join(stores), **values)
         self._results = results
@@ -304,12 +306,15 @@ def pool_of(pool: pa.Table, results: pa.Table, target: str) -> Pool:
     )
 
 
-def _setting_columns(results: pa.Table) -> list[str]:
-    """Columns that must agree within one table; the store goes by its content, not its name."""
+def _studies(results: pa.Table) -> set[str]:
     if "study" not in results.schema.names:
         raise InputError("The results have no column 'study'; expected a results table.")
-    studies = set(results.column("study").to_pylist())
-    own = {name for study in studies for name in _OWN_SETTINGS.get(study, ())}
+    return set(results.column("study").to_pylist())
+
+
+def _setting_columns(results: pa.Table) -> list[str]:
+    """Columns that must agree within one table; the store goes by its content, not its name."""
+    own = {name for study in _studies(results) for name in _OWN_SETTINGS.get(study, ())}
     others = {name for columns in _OWN_SETTINGS.values() for name in columns} - own
     names = [name for name in Settings.__dataclass_fields__ if name not in {"store", *others}]
     for name in names:

@@ -161,12 +161,14 @@ class RegretTable:
         return rows
 
     def _difference_rows(self) -> list[list[str]]:
-        rows = [[f"less {self.baseline}", *(f"k = {k}" for k in self.evaluations), "p (Holm)"]]
+        shown = [k for k, at in enumerate(self.evaluations) if at in (1, 10, self.evaluations[-1])]
+        names = (f"k = {self.evaluations[k]}" for k in shown)  # others would not fit beside them
+        rows = [[f"less {self.baseline}", *names, "p (Holm)"]]
         for m, name in enumerate(shorten(self.methods, 40)):
             if self.methods[m] == self.baseline:
                 continue
             cells = []
-            for k in range(len(self.evaluations)):
+            for k in shown:
                 d = self.difference
                 ends = ", ".join(map(self.signed, (d.low[m, k], d.high[m, k])))
                 counts = f"({self.better[m, k]}/{self.worse[m, k]})"

@@ -148,6 +148,11 @@ class Study:
     pool: pa.Table
     timings: pa.Table
 
+    @property
+    def kind(self) -> str:
+        """``termination`` or ``search``."""
+        return "search" if "terminator" in self.results.schema.names else "termination"
+
     def write(self, path: str | Path) -> list[Path]:
         """Write the three files and return their paths; each appears whole or not at all."""
         return [
