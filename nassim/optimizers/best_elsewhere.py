@@ -39,7 +39,7 @@ class BestElsewhere(Optimizer):
     >>> candidates = Candidates(world.target.architectures)
     >>> search = optimizer.begin(candidates, np.random.default_rng(0))
     >>> search.ask(3), search.notes
-    ([], {})
+    ([14, 12, 19], {'mean_distance': 0.31666666666666665})
     """
 
     uses_sources = True

@@ -8,6 +8,9 @@ rather than numbers, so the box is a set of values for each of them.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from nassim.errors import InputError
@@ -45,7 +48,7 @@ class BoundingBox(Optimizer):
     >>> optimizer = BoundingBox(best=1)
     >>> optimizer.fit(small_world().sources, seed=0)
     >>> [values.tolist() for values in optimizer.box[:4]]
-    [[0], [2], [0, 1], [0]]
+    [[0, 1], [0, 3], [0, 1], [4]]
     """
 
     uses_sources = True
@@ -90,7 +93,10 @@ class _Draws:
         self._box = box
         self._rng = rng
         self._asked: set[int] = set()
-        self._ways = [self._from_box, lambda: space.sample(rng)]
+        self._ways: list[Callable[[], Architecture | None]] = [
+            self._from_box,
+            functools.partial(space.sample, rng),
+        ]
 
     def ask(self, count: int) -> list[int]:
         asked: list[int] = []
