@@ -16,6 +16,7 @@ the two halves of a block commute.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from nassim.spaces.nasnet import N_BLOCKS, OPERATIONS, blocks
 __all__ = ["FeatureEncoder", "features"]
 
 
+@functools.lru_cache(maxsize=10_000)  # every fold and every search asks for the same ones
 def features(architecture: Architecture) -> Mapping[str, float]:
     """The features of an architecture that are not 0.
 
