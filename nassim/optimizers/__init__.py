@@ -5,5 +5,12 @@ from __future__ import annotations
 __all__ = ["OPTIMIZERS"]
 
 OPTIMIZERS: dict[str, str] = {
+    "average_rank": "nassim.optimizers.average_rank:AverageRank",
+    "best_elsewhere": "nassim.optimizers.best_elsewhere:BestElsewhere",
+    "bounding_box": "nassim.optimizers.bounding_box:BoundingBox",
+    "copula": "nassim.optimizers.copula:Copula",
+    "nearest_dataset": "nassim.optimizers.nearest_dataset:NearestDataset",
     "random": "nassim.optimizers.random_search:RandomSearch",
+    "ridge": "nassim.optimizers.ridge:Ridge",
+    "zero_shot": "nassim.optimizers.zero_shot:ZeroShot",
 }
