@@ -112,6 +112,7 @@ class Terminator(ABC):
     """Decides which runs are trained, and for how long."""
 
     uses_sources = False  # whether ``fit`` learns from other datasets
+    reads_architectures = False  # whether it looks at what candidates are made of
     # options that make it cheap enough to be checked each time the tests run, if it is not
     quick_options: ClassVar[Mapping[str, object]] = {}
 

@@ -51,6 +51,11 @@ GUARDS = {
     "asha": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
     "chandrashekaran": (r" 9  done", r" 2  STOP", r" [358]  STOP", r" 8  CONTINUE"),
     "domhan": (r" 5  CONTINUE", r" 5  STOP", r" 8  CONTINUE", r" 8  STOP"),
+    "freeze_thaw": (
+        r" 0  train until 1 ",
+        r" [1-7]  train until [2-8] ",
+        r" [1-7]  train until 9 ",
+    ),
     "hyperband": (  # three brackets
         r" 0  train until 1 +(\d+ ){8}\d+$",
         r" 0  train until 3 +(\d+ ){4}\d+$",
