@@ -73,9 +73,13 @@ GUARDS = {
     ),
 }
 EXACT = {"rush"}  # these learn, but compare only
-# A sampler turns the last bits of a processor's exponentials into other chains. These options leave
-# no decision to chance: traces of other seeds are the same.
-INSTEAD = {"domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2"}
+INSTEAD = {
+    # A sampler turns the last bits of a processor's exponentials into other chains. These options
+    # leave no decision to chance: traces of other seeds are the same.
+    "domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2",
+    # So would long training; after a few steps these bits are far below what is rounded away.
+    "dyhpo": "dyhpo:iterations=3:refinement=1:budget=0.2",
+}
 OTHERS = {
     "asha-promotion": Trace(
         "asha:eta=2:variant=promotion",
