@@ -654,6 +654,11 @@ def terminate(methods: str | None, orders: int, model_seeds: int, **options: Any
     help="Candidates that a search may start.",
 )
 @click.option(
+    "--surrogate",
+    type=_FILE,
+    help="Search the whole space on this file of 'nassim surrogate', not the store's candidates.",
+)
+@click.option(
     "--orders",
     type=_COUNT,
     default=10,
@@ -672,6 +677,7 @@ def search(
     methods: str | None,
     terminator: str,
     budget: int,
+    surrogate: Path | None,
     orders: int,
     model_seeds: int,
     **options: Any,
@@ -689,6 +695,7 @@ def search(
         DEFAULT_OPTIMIZERS if methods is None else methods,
         terminator,
         budget,
+        None if surrogate is None else str(surrogate),
         orders,
         model_seeds,
         options["seed"],

@@ -48,8 +48,9 @@ class RegretTable:
     baseline's own is 0); ``better`` and ``worse`` (M, K) count datasets, and ``p`` (M, K) is of the
     exact sign test over datasets, adjusted after Holm for the methods. ``test`` is the regret on
     test of the pick. ``expected`` (T, K) is the mean of random search in closed form, NaN without
-    the pool. ``curve`` (M, L) is the mean regret after each of 1 to L evaluations. Methods are in
-    the order of their mean regret over all of those.
+    the pool. ``surrogates`` (T, 2) are R2 and tau, held out, of what a whole space was searched on,
+    NaN for a table. ``curve`` (M, L) is the mean regret after each of 1 to L evaluations. Methods
+    are in the order of their mean regret over all of those.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class RegretTable:
     learns: BoolArray
     targets: tuple[str, ...]
     candidates: IntArray
+    surrogates: FloatArray
     evaluations: tuple[int, ...]
     orders: IntArray
     model_seeds: IntArray
@@ -78,17 +80,22 @@ class RegretTable:
         s = self.settings
         low, high = int(self.candidates.min()), int(self.candidates.max())
         sizes = f"{low}" if low == high else f"{low} to {high}"
+        searched = f"pool {s.pool}, {sizes} candidates each"
+        if s.source == "surrogate":
+            r2, tau = np.nanmean(self.surrogates, axis=0)
+            searched = (
+                f"all of space {s.space} on surrogates, held-out R2 {r2:.2f} and tau {tau:.2f} in "
+                "the mean"
+            )
         seeds = plural(int(self.orders.max()), "order")
         if int(self.model_seeds.max()) > 1:
             seeds += f" x {int(self.model_seeds.max())} model seeds for methods that learn"
         text = (
-            f"Search on {s.store} ({plural(len(self.targets), 'dataset')}, pool {s.pool}, {sizes} "
-            f"candidates each; leave one {s.leave_out} out; {seeds}"
+            f"Search on {s.store} ({plural(len(self.targets), 'dataset')}, {searched}; leave one "
+            f"{s.leave_out} out; {seeds}"
         )
         if s.workers > 1:
             text += f"; {s.workers} simulated workers"
-        if s.source != "tabular":
-            text += f"; source: {s.source}"
         if s.leaks:
             text += f"; leakage '{s.leakage}'"
         return text + ")"
@@ -108,16 +115,21 @@ class RegretTable:
     def definitions(self) -> list[tuple[str, str]]:
         """What each word of the tables means, as (word, meaning)."""
         best = "best" if self.settings.quality == "max" else "last"
-        return [
+        best_of = "the best of the pool"
+        if self.settings.source == "surrogate":
+            best_of = (
+                "the best of 2,000 random architectures (both without noise, so it is negative "
+                "where a search found a better one)"
+            )
+        words = [
             (
                 "regret",
-                "distance of the best candidate found so far to the best of the pool, in units of "
+                f"distance of the best candidate found so far to {best_of}, in units of "
                 f"{self.settings.unit}, on validation ({best} value of a run); before any run was "
                 "trained to its end, the mean regret of a guess",
             ),
             ("k", "candidates that were started; their seconds count in cost, not in k"),
             ("test", "the same distance on test, of the pick by validation"),
-            (EXPECTED, "the mean over all orders of the pool, in closed form"),
             (
                 f"less {self.baseline}",
                 "difference of the mean regrets in the same orders, negative is better; "
@@ -126,6 +138,9 @@ class RegretTable:
                 "sign test over datasets at the last k, after Holm",
             ),
         ]
+        if np.isfinite(self.expected).all():
+            words.append((EXPECTED, "the mean over all orders of the pool, in closed form"))
+        return words
 
     def to_text(self, width: int = 120) -> str:
         """The tables for a terminal: all datasets, the differences, each dataset."""
@@ -220,7 +235,9 @@ def regret_table(
     elif baseline not in grid.methods:
         raise unknown_name("method of these results", baseline, grid.methods)
     candidates = grid.of_target("candidates").astype(np.int64)
-    length = int(min(grid.settings.budget, candidates.max()))
+    length = grid.settings.budget
+    if on_table := grid.settings.source == "tabular":
+        length = int(min(length, candidates.max()))
     evaluations = tuple(sorted({*(k for k in CHECKPOINTS if k < length), length}))
     at = np.array(evaluations) - 1
     regrets = grid.lists("regret_at_pp", length)
@@ -237,7 +254,7 @@ def regret_table(
         p[others, k] = holm(p[others, k])
     tests = grid.lists("test_regret_at_pp", length)
     expected = np.full((len(grid.targets), len(evaluations)), np.nan)
-    if pool is not None:
+    if pool is not None and on_table:
         scale = 100.0 if grid.settings.metric == "accuracy" else 1.0
         for t, target in enumerate(grid.targets):
             quality = _pool_of(pool, results, target).quality
@@ -249,6 +266,13 @@ def regret_table(
         learns=grid.of_method("learns")[order],
         targets=grid.targets,
         candidates=candidates,
+        surrogates=np.stack(
+            [
+                nanmean(np.moveaxis(grid.values(name), 1, 0).reshape(len(grid.targets), -1), axis=1)
+                for name in ("surrogate_r2", "surrogate_tau")
+            ],
+            axis=-1,
+        ),
         evaluations=evaluations,
         orders=grid.orders[order],
         model_seeds=grid.model_seeds[order],

@@ -320,13 +320,20 @@ class Surrogate:
         Regret in a search of the whole space is counted from here; it is negative where a search
         finds a better one.
         """
+        return float(self.curves.expected(self._references).max())
+
+    @functools.cached_property
+    def best_expected_test(self) -> float:
+        """The best expected test value among the same architectures."""
+        return float(self.expected_test(self._references).max())
+
+    @functools.cached_property
+    def _references(self) -> list[Architecture]:
         space = self.curves.encoder.space
         if math.prod(space.n_choices) <= REFERENCES:
-            references = list(space.every())
-        else:
-            rng = np.random.default_rng(0)  # the same for all searches of the space
-            references = [space.sample(rng) for _ in range(REFERENCES)]
-        return float(self.curves.expected(references).max())
+            return list(space.every())
+        rng = np.random.default_rng(0)  # the same for all searches of the space
+        return [space.sample(rng) for _ in range(REFERENCES)]
 
 
 class SurrogateReplay(Replayable):

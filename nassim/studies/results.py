@@ -103,10 +103,11 @@ SEARCH_SCHEMA = pa.schema(
         ("workers", pa.int32()),  # simulated
         ("accounting", pa.string()),  # continue | restart
         ("budget", pa.int32()),  # candidates that may be started
-        ("candidates", pa.int32()),
+        ("candidates", pa.int32()),  # 0 where the whole space is searched, on a surrogate
         ("regret_valid_pp", pa.float64()),  # percentage points; the metric's unit if unbounded
         ("regret_test_pp", pa.float64()),  # NaN where the test was not measured
-        ("cost_fraction", pa.float64()),  # of training every candidate fully
+        # of training every candidate fully; on a surrogate, of ``budget`` mean trainings
+        ("cost_fraction", pa.float64()),
         ("time_unit", pa.string()),  # of the seconds: seconds, or epochs where none were measured
         ("simulated_seconds", pa.float64()),  # on the virtual clock
         ("full_seconds", pa.float64()),  # of training every candidate fully, one after the other
@@ -115,7 +116,9 @@ SEARCH_SCHEMA = pa.schema(
         ("evaluations", pa.int32()),  # runs that were trained to their end
         ("pick", pa.string()),
         ("leakage", pa.string()),  # none | merged | test-seen
-        ("source", pa.string()),  # tabular | surrogate (R2, tau)
+        ("source", pa.string()),  # tabular | surrogate
+        ("surrogate_r2", pa.float64()),  # held out, of the target's; null for a table
+        ("surrogate_tau", pa.float64()),
         ("nassim_version", pa.string()),
         # [k - 1]: of the best of the first k candidates that were started; before one of them was
         # trained to its end, the mean regret of a guess

@@ -21,8 +21,10 @@ from nassim.errors import InputError
 from nassim.loading import Specification, build, parse_specifications
 from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Optimizer
+from nassim.records import FloatArray
 from nassim.simulator.simulate import Accounting, Episode, simulate
-from nassim.simulator.sources import Replay
+from nassim.simulator.sources import Replay, Replayable
+from nassim.simulator.surrogate import Surrogate, Surrogates
 from nassim.store import Store
 from nassim.studies.fitting import build_terminator, each_task, mixed_seed
 from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
@@ -51,6 +53,9 @@ class SearchPlan:
         Specifications of terminators; every optimizer searches with each of them.
     budget
         Candidates that a search may start; all of a smaller pool.
+    surrogate
+        A file of ``nassim surrogate``: methods then search its whole space on it, instead of the
+        candidates of the store. What they learn from stays the store's.
     orders, model_seeds
         Searches of each method, and fits of each that learns: each fit searches all orders.
     seed
@@ -67,6 +72,7 @@ class SearchPlan:
     methods: str = DEFAULT_OPTIMIZERS
     terminators: str = "never"
     budget: int = 33
+    surrogate: str | None = None
     orders: int = 10
     model_seeds: int = 2
     seed: int = 0
@@ -141,6 +147,9 @@ def run_search(
         if names.count(name) > 1:
             raise InputError(f"Target {name!r} is named twice; name it once.")
     pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
+    for fold in pools:
+        if plan.surrogate is not None:
+            _check_surrogate(_surrogates(plan.surrogate), plan.surrogate, folds, fold)
     tasks = [
         _Task(folds, plan, name, spec, terminators, model_seed)
         for name in names
@@ -226,6 +235,28 @@ def _run(task: _Task) -> _Answer:
     return rows, timings
 
 
+@functools.lru_cache(maxsize=2)
+def _surrogates(path: str) -> Surrogates:
+    return Surrogates.load(path)
+
+
+def _check_surrogate(surrogates: Surrogates, path: str, folds: FoldPlan, fold: Fold) -> None:
+    """Refuse a file that was made of something else than what the study is about."""
+    about = surrogates.about
+    for what, found, expected in (
+        ("contents of the store (sha)", about.store_sha[:12], folds.store_sha[:12]),
+        ("space", about.space, fold.space),
+        ("split", about.split, folds.split),
+        ("quality", about.quality, folds.quality),
+    ):
+        if found != expected:
+            raise InputError(
+                f"The surrogate {path!r} was fitted on other {what}: {found}, not {expected}. Make "
+                f"it anew with 'nassim surrogate {about.store}'."
+            )
+    surrogates[fold.target.name]  # an error if it is not there
+
+
 @functools.lru_cache(maxsize=4)
 def _fitted_terminator(
     folds: FoldPlan, seed: int, target: str, specification: Specification, model_seed: int
@@ -242,37 +273,78 @@ def _searches(
     table, target = fold.table, fold.target.name
     fixed = Replay(table)
     for order_seed in range(plan.orders):
-        replay = fixed
-        if plan.runs == "drawn" and table.has_several_runs:
-            drawing = np.random.default_rng([1, mixed_seed(plan.seed, order_seed, target)])
-            replay = Replay(table, table.choose(drawing))
+        replay: Replayable = fixed
+        chance = mixed_seed(plan.seed, order_seed, target)
+        if plan.surrogate is not None:
+            replay = _surrogates(plan.surrogate).replay(target, seed=chance)
+        elif plan.runs == "drawn" and table.has_several_runs:
+            replay = Replay(table, table.choose(np.random.default_rng([1, chance])))
         episode = simulate(
             replay,
             optimizer,
             terminator,
-            np.random.default_rng([0, mixed_seed(plan.seed, order_seed, target)]),
+            np.random.default_rng([0, chance]),
             workers=plan.simulated_workers,
             accounting=plan.accounting,
             budget=plan.budget,
         )
-        yield _row(fold, replay, episode) | {"order_seed": order_seed}
+        if plan.surrogate is None:
+            worth = _worth(fold, replay)
+        else:
+            worth = _worth_on(_surrogates(plan.surrogate)[target], replay, plan.budget)
+        yield _row(fold, replay, episode, worth) | {"order_seed": order_seed}
 
 
-def _row(fold: Fold, replay: Replay, episode: Episode) -> _Row:
-    """What is written of one search; here, after it has ended, test values are looked up."""
-    table = fold.table
-    scale = 100.0 if fold.metric.name == "accuracy" else 1.0
-    qualities = table.candidate_qualities
-    regrets = scale * (qualities.max() - qualities)
-    test = fold.sealed.test
+@dataclass(frozen=True, eq=False)
+class _Worth:
+    """What the candidates of a search were worth, known when it has ended.
+
+    Regrets are (candidates,), higher is worse; ``guess`` that of a random one; ``candidates`` is 0
+    where a whole space was searched; ``full_seconds`` is what a cost is a share of.
+    """
+
+    regrets: FloatArray
+    test_regrets: FloatArray
+    guess: float
+    test_guess: float
+    candidates: int
+    full_seconds: float
+
+
+def _worth(fold: Fold, replay: Replayable) -> _Worth:
+    """Of the candidates of a table; here, after the search, test values are looked up."""
+    qualities, test = fold.table.candidate_qualities, fold.sealed.test
+    regrets = qualities.max() - qualities
     best_test = np.nanmax(test) if np.isfinite(test).any() else np.nan
-    test_regrets = scale * (best_test - test)
+    test_regrets = best_test - test
     full_seconds = float(replay.cumulative_array[:, -1].cumsum()[-1])
+    guess, test_guess = float(regrets.mean()), float(test_regrets.mean())
+    return _Worth(regrets, test_regrets, guess, test_guess, len(qualities), full_seconds)
+
+
+def _worth_on(surrogate: Surrogate, replay: Replayable, budget: int) -> _Worth:
+    """Of the architectures of a space that a search named.
+
+    Costs are a share of ``budget`` mean trainings.
+    """
+    architectures = replay.architectures
+    regrets = surrogate.best_expected - surrogate.curves.expected(architectures)
+    test_regrets = surrogate.best_expected_test - surrogate.expected_test(architectures)
+    mean_seconds = float(replay.cumulative_array[:, -1].mean())
+    guess, test_guess = float(regrets.mean()), float(test_regrets.mean())
+    return _Worth(regrets, test_regrets, guess, test_guess, 0, budget * mean_seconds)
+
+
+def _row(fold: Fold, replay: Replayable, episode: Episode, worth: _Worth) -> _Row:
+    """What is written of one search."""
+    scale = 100.0 if fold.metric.name == "accuracy" else 1.0
+    regrets, test_regrets = scale * worth.regrets, scale * worth.test_regrets
+    full_seconds = worth.full_seconds
     incumbents = list(_incumbents(replay, episode))
     trace_cost, trace_regret = trace_of(replay, episode, regrets, full_seconds)
-    guess, test_guess = float(regrets.mean()), float(test_regrets.mean())
+    guess, test_guess = scale * worth.guess, scale * worth.test_guess
     return {
-        "candidates": len(qualities),
+        "candidates": worth.candidates,
         "regret_valid_pp": float(regrets[episode.pick]),
         "regret_test_pp": float(test_regrets[episode.pick]),
         "cost_fraction": episode.busy_seconds / full_seconds,
@@ -281,7 +353,7 @@ def _row(fold: Fold, replay: Replay, episode: Episode) -> _Row:
         "epochs_charged": episode.epochs_charged,
         "started": len(episode.started),
         "evaluations": len(episode.completed),
-        "pick": table.architectures[episode.pick].id,
+        "pick": replay.architectures[episode.pick].id,
         "regret_at_pp": [guess if c is None else float(regrets[c]) for c in incumbents],
         "test_regret_at_pp": [
             test_guess if c is None else float(test_regrets[c]) for c in incumbents
@@ -293,7 +365,7 @@ def _row(fold: Fold, replay: Replay, episode: Episode) -> _Row:
     }
 
 
-def _incumbents(replay: Replay, episode: Episode) -> Iterator[int | None]:
+def _incumbents(replay: Replayable, episode: Episode) -> Iterator[int | None]:
     """After each candidate, the best one so far that was trained to its end; None: there is none.
 
     Candidates count in the order in which they were started.
@@ -307,6 +379,8 @@ def _incumbents(replay: Replay, episode: Episode) -> Iterator[int | None]:
 
 
 def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
+    surrogate = None if plan.surrogate is None else _surrogates(plan.surrogate)
+    held_out = None if surrogate is None else surrogate.held_out(fold.target.name)
     return {
         "study": "search",
         "store": store.name,
@@ -325,6 +399,8 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
         "accounting": plan.accounting,
         "time_unit": fold.time_unit,
         "leakage": LEAKAGE[folds.split],
-        "source": "tabular",
+        "source": "tabular" if surrogate is None else "surrogate",
+        "surrogate_r2": None if held_out is None else held_out.r2,
+        "surrogate_tau": None if held_out is None else held_out.tau,
         "nassim_version": nassim.__version__,
     }

@@ -20,7 +20,7 @@ from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Candidates, Optimizer
 from nassim.simulator.simulate import Accounting, Episode, simulate
-from nassim.simulator.sources import Replay, TableSource
+from nassim.simulator.sources import Replay, Replayable, TableSource
 from nassim.store import Store
 from nassim.studies.fitting import build_terminator, each_task, mixed_seed
 from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
@@ -283,7 +283,7 @@ def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row
 
 
 def trace_of(
-    replay: Replay, episode: Episode, regrets: np.ndarray, full_seconds: float
+    replay: Replayable, episode: Episode, regrets: np.ndarray, full_seconds: float
 ) -> tuple[list[float], list[float]]:
     """When the incumbent changed, as a share of the full cost, and its regret from then on."""
     costs, trace, best = [], [], -np.inf

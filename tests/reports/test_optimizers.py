@@ -90,6 +90,8 @@ def study_of(
                         "pick": f"{target}-{proposed[-1]}",
                         "leakage": "none",
                         "source": "tabular",
+                        "surrogate_r2": None,
+                        "surrogate_tau": None,
                         "nassim_version": "1.0",
                         "regret_at_pp": regrets,
                         "test_regret_at_pp": [regret + 0.5 for regret in regrets],

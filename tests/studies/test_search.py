@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -8,12 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nassim.checks.planted import planted_tasks
 from nassim.errors import InputError, UnknownNameError
 from nassim.ranking.random_search import expected_best_of
+from nassim.records import Dataset, Run
+from nassim.reports.optimizers import regret_table
+from nassim.simulator.surrogate import Surrogates
+from nassim.spaces import get_space
 from nassim.store import Store
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import read_study
 from nassim.studies.search import SearchPlan, run_search
+from nassim.studies.surrogate import fit_surrogates
 
 Rows = list[dict[str, Any]]
 
@@ -225,3 +232,65 @@ def test_odd_studies_are_refused_before_any_work(folds: FoldPlan) -> None:
             rows(folds, **options)
     with pytest.raises(InputError, match="workers is 0"):
         run_search(SearchPlan(), folds, workers=0)
+
+
+# --- on a surrogate ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldPlan, str]:
+    """A store with enough architectures for a surrogate, and the surrogate."""
+    path = tmp_path_factory.mktemp("wide") / "store"
+    store = Store.create(path)
+    runs, datasets = [], [Dataset(name, name, classes=10) for name in ("clothes", "digits")]
+    for dataset, task in zip(datasets, planted_tasks(n=24, epochs=4), strict=False):
+        for k, architecture in enumerate(task.architectures):
+            values = task.curves[k].astype(np.float32)
+            runs.append(
+                Run(
+                    architecture.space,
+                    architecture.id,
+                    dataset.name,
+                    "short",
+                    0,
+                    canonical_id=architecture.canonical_id,
+                    epochs=4,
+                    scores={"valid": values, "test": values - np.float32(0.01)},
+                    epoch_seconds=task.seconds[k].astype(np.float32),
+                )
+            )
+    store.append(runs, datasets=datasets, recipes={"short": {"epochs": 4}})
+    folds = FoldPlan(str(path), Store.open(path).sha, pool="all")
+    fit_surrogates(folds).save(path.parent / "wide.npz")
+    return folds, str(path.parent / "wide.npz")
+
+
+def test_a_whole_space_is_searched_on_a_surrogate(wide: tuple[FoldPlan, str]) -> None:
+    folds, path = wide
+    found = rows(folds, terminators="never,asha", surrogate=path, budget=4)
+    surrogates = Surrogates.load(path)
+    stored = set(Store.open(folds.store).index().architecture.tolist())
+    for row in found:
+        assert (row["source"], row["candidates"], row["started"]) == ("surrogate", 0, 4)
+        assert row["pick"] not in stored
+        own = surrogates[row["target"]]
+        assert row["surrogate_tau"] == own.held_out.tau
+        expected = float(own.curves.expected([get_space("nasnet").parse(row["pick"])])[0])
+        assert row["regret_valid_pp"] == pytest.approx(100 * (own.best_expected - expected))
+        assert row["regret_at_pp"][-1] == row["regret_valid_pp"]
+    assert len({row["pick"] for row in found}) > 6
+    assert found == rows(folds, terminators="never,asha", surrogate=path, budget=4)
+    table = regret_table(run_search(SearchPlan(surrogate=path, budget=4), folds).results)
+    assert "all of space nasnet on surrogates" in table.title
+
+
+def test_a_surrogate_of_something_else_is_refused(
+    wide: tuple[FoldPlan, str], folds: FoldPlan, tiny_store: Path
+) -> None:
+    own, path = wide
+    with pytest.raises(InputError, match="other quality: max, not final"):
+        rows(dataclasses.replace(own, quality="final"), surrogate=path)
+    with pytest.raises(InputError, match="other contents of the store"):
+        rows(folds, surrogate=path)
+    with pytest.raises(InputError, match="no surrogate that can be read"):
+        rows(own, surrogate=str(tiny_store / "manifest.json"))
