@@ -15,19 +15,20 @@ from arguments import figure_path, folds_of, how, is_there, numbers, results_pat
 
 from nassim.reports import ranking_figure, ranking_table
 from nassim.reports.drawing import save_figure
+from nassim.reports.text import plural
 from nassim.studies.ranking import RANKING_EPOCHS, RANKING_SCHEMA, RankingPlan, run_ranking
 from nassim.studies.results import read_table, write_table
 
 DATASETS = (1, 2, 4)
 ARCHITECTURES = (25, 50, 100, 200)
-CUTS = ("source_datasets", "source_architectures")
+CUTS = {"source_datasets": "dataset", "source_architectures": "architecture"}
 
 
 def named(results: pa.Table) -> pa.Table:
     """The same rows, the cut of the sources a part of the method's name: a method each."""
     names = []
     for row in results.select(["method", *CUTS]).to_pylist():
-        cuts = [f"{row[cut]} {cut.removeprefix('source_')}" for cut in CUTS if row[cut]]
+        cuts = [plural(row[column], noun) for column, noun in CUTS.items() if row[column]]
         names.append(f"{row['method']}, {' and '.join(cuts) or 'all'}")
     table = results.set_column(results.schema.get_field_index("method"), "method", pa.array(names))
     for cut in CUTS:  # what the name says is no setting that the rows share

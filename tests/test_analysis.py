@@ -87,5 +87,5 @@ def test_a_script_runs_and_reads_what_it_wrote(
     table = capsys.readouterr().out
     assert table in first
     if name == "sources_needed":
-        for method in ("all", "1 datasets", "2 architectures", "4 architectures"):
+        for method in ("all", "1 dataset", "2 architectures", "4 architectures"):
             assert f"lcranknet:steps=2, {method}" in table

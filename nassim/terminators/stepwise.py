@@ -90,8 +90,9 @@ class StepwiseSession:
         if left - self._step < last and self._until.any():
             leader = self._leader(left)
             if leader is None:
-                return None
-            if self._ended[leader]:
+                if left < last:  # not enough for a new run either
+                    return None
+            elif self._ended[leader]:
                 if left < self._step:
                     return None
             elif left - self._step < last - self._until[leader]:  # after a step of another one

@@ -73,6 +73,17 @@ def test_it_takes_the_highest_expected_improvement() -> None:
     assert chosen == free[np.argmax(expected_improvement(mean, deviation, np.array(best)))]
 
 
+def test_it_compares_at_equal_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equal predictions the one that has least to beat is best."""
+    world = small_world(n=12, epochs=9)
+    model, seen = surrogate(world), seen_of(world, SOME)
+    monkeypatch.setattr(model, "_predict", lambda *_: (np.full(4, 0.5), np.full(4, 0.2)))
+    free = np.array([2, 7, 9, 0])
+    bars = incumbents(seen)[seen.trained[free]]
+    assert (bars[:3] > bars[3]).all()
+    assert model.choose(seen, free) == 0
+
+
 def test_where_nothing_promises_anything_the_least_unlikely_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

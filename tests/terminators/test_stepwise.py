@@ -103,6 +103,16 @@ def test_what_ends_early_is_not_charged_and_another_is_finished(kind: str) -> No
     assert episode.completed
 
 
+def test_epochs_that_a_failed_run_did_not_take_are_spent_on_others() -> None:
+    world = small_world(n=12, epochs=EPOCHS)
+    lengths = np.full(12, EPOCHS)
+    lengths[0] = 3
+    failing = world.with_target(lengths=lengths, failed=lengths < EPOCHS)
+    for budget, completed in ((22, 1), (23, 2)):
+        _, episode = search(budget, step=EPOCHS, world=failing)
+        assert episode.completed == tuple(range(1, 1 + completed))
+
+
 def test_surrogates_see_what_was_paid_for() -> None:
     world = small_world(n=12, epochs=EPOCHS)
     told: list[Seen] = []
