@@ -5,5 +5,6 @@ from __future__ import annotations
 __all__ = ["OPTIMIZERS"]
 
 OPTIMIZERS: dict[str, str] = {
+    "nao": "nassim.optimizers.nao:NAO",
     "random": "nassim.optimizers.random_search:RandomSearch",
 }
