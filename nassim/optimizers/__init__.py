@@ -7,4 +7,5 @@ __all__ = ["OPTIMIZERS"]
 OPTIMIZERS: dict[str, str] = {
     "nao": "nassim.optimizers.nao:NAO",
     "random": "nassim.optimizers.random_search:RandomSearch",
+    "xfernas": "nassim.optimizers.xfernas:XferNAS",
 }

@@ -37,7 +37,7 @@ DATASET_WIDTH = 8  # of a dataset's embedding
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-4
 CLIP_NORM = 5.0
-BATCH = 100  # evaluations of the target in a training step, and as many of the sources
+BATCH = 100  # evaluations in a training step: of the target, and as many of the sources
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,15 @@ class Evaluations:
         """Of one dataset."""
         datasets = torch.full((len(tokens),), dataset)
         return cls(tokens, torch.from_numpy(targets).float(), datasets)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Evaluations]) -> Evaluations:
+        """Of several datasets, one after the other."""
+        return cls(
+            torch.cat([part.tokens for part in parts]),
+            torch.cat([part.targets for part in parts]),
+            torch.cat([part.datasets for part in parts]),
+        )
 
     def draw(self, count: int, rng: np.random.Generator) -> Evaluations:
         """All, or ``count`` of them without replacement where there are more."""
@@ -254,9 +263,7 @@ def _mlp(width: int) -> nn.Sequential:
 @torch.enable_grad()
 def train(
     network: EncoderPredictorDecoder,
-    own: Evaluations | None,
-    sources: Evaluations | None,
-    *,
+    *evaluations: Evaluations,
     steps: int,
     alpha: float,
     penalty: float = 0.0,
@@ -265,24 +272,21 @@ def train(
     """Go on training: L = alpha * squared error of predictions + (1 - alpha) * negative
     log-likelihood of the strings + penalty * mean squared residual, each a mean over the batch.
 
-    Each step sees the evaluations of the target (``own``) and as many of the sources as a batch
-    holds. The learning rate falls to 0 along half a cosine.
+    Each step sees up to ``BATCH`` of each of ``evaluations``, such as the target's and those of all
+    sources. The learning rate falls to 0 along half a cosine.
     """
     optimizer = torch.optim.Adam(
         network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, foreach=True
     )
     for step in range(steps):
-        parts = [part.draw(BATCH, rng) for part in (own, sources) if part is not None]
-        tokens, targets, datasets = (
-            torch.cat([getattr(part, name) for part in parts])
-            for name in ("tokens", "targets", "datasets")
-        )
+        batch = Evaluations.joined([part.draw(BATCH, rng) for part in evaluations])
+        tokens = batch.tokens
         states = network.encode(tokens)
         code = network.code(states)
-        score = network.score(code, datasets)
-        loss = alpha * (torch.sigmoid(score) - targets).square().mean()
+        score = network.score(code, batch.datasets)
+        loss = alpha * (torch.sigmoid(score) - batch.targets).square().mean()
         if network.n_sources:
-            residual = network.residual(code, datasets)
+            residual = network.residual(code, batch.datasets)
             loss = loss + penalty * residual.square().mean()
         if alpha < 1:
             likelihoods = network.log_likelihoods(states, tokens)

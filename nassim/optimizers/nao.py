@@ -263,7 +263,7 @@ class LatentSearch:
         train(
             self._network,
             own,
-            self._sources,
+            *([] if self._sources is None else [self._sources]),
             steps=options.refit_steps if self._is_trained else options.steps,
             alpha=options.alpha,
             penalty=options.penalty,

@@ -40,7 +40,7 @@ def trained(
     network = EncoderPredictorDecoder(strings, hidden, rng)
     tokens = strings.encode(task(seed).architectures[:n])
     own = Evaluations.of(tokens, normalised(values, "minmax"))
-    train(network, own, None, steps=steps, alpha=0.8, rng=rng)
+    train(network, own, steps=steps, alpha=0.8, rng=rng)
     return network.requires_grad_(False)
 
 
@@ -160,7 +160,7 @@ def test_targets_do_not_depend_on_the_scale(how: str) -> None:
     values[3] = -math.inf
     targets = normalised(values, how)  # type: ignore[arg-type]
     assert normalised(100 * values - 7, how) == pytest.approx(targets)  # type: ignore[arg-type]
-    assert ((0 <= targets) & (targets <= 1)).all()
+    assert ((targets >= 0) & (targets <= 1)).all()
     order = np.argsort(values)
     assert (np.diff(targets[order]) >= 0).all()
     assert targets[order[0]] == targets[order[1]]  # what failed is the worst that did not
