@@ -8,15 +8,16 @@ a help text needs neither numpy nor torch.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -27,10 +28,8 @@ from nassim.loading import load
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from nassim.simulator.simulate import Accounting
-    from nassim.simulator.sources import Quality
     from nassim.store import Store
-    from nassim.studies.folds import Pool
+    from nassim.studies.results import Study
 
 __all__ = ["cli", "first_line", "main"]
 
@@ -222,6 +221,84 @@ def _said_of(store: Store) -> str:
         f"Store {store.name} ({store.path}): {store.n_runs:,} runs on {len(store.datasets)} "
         f"datasets, sha {store.sha[:12]}"
     )
+
+
+_STUDY_OPTIONS = (
+    click.option("--store", help="Name or path of a store.  [default: the bundled one]"),
+    click.option("--targets", help="Datasets to search on, separated by commas.  [default: all]"),
+    click.option(
+        "--pool",
+        type=click.Choice(["disjoint", "shared", "all"]),
+        default="disjoint",
+        show_default=True,
+        help="Candidates that only the target has, that every dataset has, or both.",
+    ),
+    click.option(
+        "--leave-out",
+        type=click.Choice(["dataset", "group"]),
+        default="dataset",
+        show_default=True,
+        help="What a method must not learn from: the target, or its whole group.",
+    ),
+    click.option(
+        "--split",
+        type=click.Choice(["valid", "merged", "test"]),
+        default="valid",
+        show_default=True,
+        help="What is searched on; all but 'valid' leak, and the results say so.",
+    ),
+    click.option(
+        "--quality",
+        type=click.Choice(["max", "final"]),
+        default="max",
+        show_default=True,
+        help="What a run is worth: its best or its last value.",
+    ),
+    click.option(
+        "--runs",
+        type=click.Choice(["drawn", "first"]),
+        default="drawn",
+        show_default=True,
+        help="Which training seed is replayed where there are several.",
+    ),
+    click.option(
+        "--accounting",
+        type=click.Choice(["continue", "restart"]),
+        default="continue",
+        show_default=True,
+        help="What a resumed run pays: its new epochs, or all of them again.",
+    ),
+    click.option(
+        "--simulated-workers",
+        type=_COUNT,
+        default=1,
+        show_default=True,
+        help="Trainings side by side on the virtual clock.",
+    ),
+    click.option("--space", help="The search space, where the store has several."),
+    click.option("--recipe", help="The training recipe, where the store has several."),
+    click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target."),
+    click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
+    _ray,
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+    ),
+    click.option(
+        "--out",
+        type=_FILE,
+        default=Path("results.parquet"),
+        show_default=True,
+        help="Where the results go.",
+    ),
+    click.option("--report", type=_FILE, help="Write a page of tables and figures too."),
+)
+
+
+def _study(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all studies have, below a command's own."""
+    for option in reversed(_STUDY_OPTIONS):
+        command = option(command)
+    return command
 
 
 # --- commands -------------------------------------------------------------------------------
@@ -504,13 +581,11 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
     "nassim terminate --store mine --targets digits --pool all --report report.html",
     lists="nassim.terminators:TERMINATORS",
 )
-@click.option("--store", help="Name or path of a store.  [default: the bundled one]")
 @click.option(
     "--methods",
     help="Terminators, as in 'never,asha:eta=4'; 'module:Class' for your own.  "
     "[default: a selection of those below]",
 )
-@click.option("--targets", help="Datasets to search on, separated by commas.  [default: all]")
 @click.option(
     "--orders",
     type=_COUNT,
@@ -525,124 +600,127 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
     show_default=True,
     help="Fits of each method that learns from other datasets.",
 )
-@click.option(
-    "--pool",
-    type=click.Choice(["disjoint", "shared", "all"]),
-    default="disjoint",
-    show_default=True,
-    help="Candidates that only the target has, that every dataset has, or both.",
-)
-@click.option(
-    "--leave-out",
-    type=click.Choice(["dataset", "group"]),
-    default="dataset",
-    show_default=True,
-    help="What a method must not learn from: the target, or its whole group.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["valid", "merged", "test"]),
-    default="valid",
-    show_default=True,
-    help="What is searched on; all but 'valid' leak, and the results say so.",
-)
-@click.option(
-    "--quality",
-    type=click.Choice(["max", "final"]),
-    default="max",
-    show_default=True,
-    help="What a run is worth: its best or its last value.",
-)
-@click.option(
-    "--runs",
-    type=click.Choice(["drawn", "first"]),
-    default="drawn",
-    show_default=True,
-    help="Which training seed is replayed where there are several.",
-)
-@click.option(
-    "--accounting",
-    type=click.Choice(["continue", "restart"]),
-    default="continue",
-    show_default=True,
-    help="What a resumed run pays: its new epochs, or all of them again.",
-)
-@click.option(
-    "--simulated-workers",
-    type=_COUNT,
-    default=1,
-    show_default=True,
-    help="Trainings side by side on the virtual clock.",
-)
-@click.option("--space", help="The search space, where the store has several.")
-@click.option("--recipe", help="The training recipe, where the store has several.")
-@click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target.")
-@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
-@_ray
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
-)
-@click.option(
-    "--out",
-    type=_FILE,
-    default=Path("results.parquet"),
-    show_default=True,
-    help="Where the results go.",
-)
-@click.option("--report", type=_FILE, help="Write a page of tables and figures too.")
-def terminate(
-    store: str | None,
-    methods: str | None,
-    targets: str | None,
-    orders: int,
-    model_seeds: int,
-    pool: Pool,
-    leave_out: Literal["dataset", "group"],
-    split: str,
-    quality: Quality,
-    runs: Literal["drawn", "first"],
-    accounting: Accounting,
-    simulated_workers: int,
-    space: str | None,
-    recipe: str | None,
-    size: int | None,
-    workers: int,
-    ray: str | None,
-    seed: int,
-    out: Path,
-    report: Path | None,
-) -> None:
+@_study
+def terminate(methods: str | None, orders: int, model_seeds: int, **options: Any) -> None:
     """Compare early-termination methods by regret and cost.
 
     The candidates of a target come in random orders; a method decides how long each is trained.
     What it learns, it learns from the other datasets. The results do not depend on --workers.
     """
+    from nassim.reports.page import report_page
     from nassim.reports.termination import termination_table
-    from nassim.store import DEFAULT_STORE, Store, find_store
-    from nassim.studies.folds import FoldPlan
     from nassim.studies.termination import DEFAULT_METHODS, TerminationPlan, run_termination
 
-    opened = Store.open(find_store(DEFAULT_STORE if store is None else store))
     plan = TerminationPlan(
         DEFAULT_METHODS if methods is None else methods,
         orders,
         model_seeds,
-        seed,
-        simulated_workers,
-        accounting,
-        runs,
+        options["seed"],
+        options["simulated_workers"],
+        options["accounting"],
+        options["runs"],
     )
+    _run_study(
+        functools.partial(run_termination, plan),
+        lambda study: termination_table(study.results, study.pool).to_text(),
+        report_page,
+        options,
+    )
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim search --methods random,evolution --budget 20\n"
+    "nassim search --store mine --terminator never,asha --targets digits --report report.html",
+    lists="nassim.optimizers:OPTIMIZERS",
+)
+@click.option(
+    "--methods",
+    help="Optimizers, as in 'random,evolution:sample=5'; 'module:Class' for your own.  "
+    "[default: a selection of those below]",
+)
+@click.option(
+    "--terminator",
+    default="never",
+    show_default=True,
+    help="What ends trainings early (see nassim terminate); several for each optimizer in turn.",
+)
+@click.option(
+    "--budget",
+    type=_COUNT,
+    default=33,
+    show_default=True,
+    help="Candidates that a search may start.",
+)
+@click.option(
+    "--orders",
+    type=_COUNT,
+    default=10,
+    show_default=True,
+    help="Searches of each method, with seeds that all methods share.",
+)
+@click.option(
+    "--model-seeds",
+    type=_COUNT,
+    default=2,
+    show_default=True,
+    help="Fits of each method that learns from other datasets.",
+)
+@_study
+def search(
+    methods: str | None,
+    terminator: str,
+    budget: int,
+    orders: int,
+    model_seeds: int,
+    **options: Any,
+) -> None:
+    """Compare optimizers by regret after k evaluations and over time.
+
+    An optimizer proposes candidates of a target and is told how they did. What it knows before, it
+    learned from the other datasets. The results do not depend on --workers.
+    """
+    from nassim.reports.optimizers import regret_table
+    from nassim.reports.search_page import search_page
+    from nassim.studies.search import DEFAULT_OPTIMIZERS, SearchPlan, run_search
+
+    plan = SearchPlan(
+        DEFAULT_OPTIMIZERS if methods is None else methods,
+        terminator,
+        budget,
+        orders,
+        model_seeds,
+        options["seed"],
+        options["simulated_workers"],
+        options["accounting"],
+        options["runs"],
+    )
+    _run_study(
+        functools.partial(run_search, plan),
+        lambda study: regret_table(study.results, study.pool).to_text(),
+        search_page,
+        options,
+    )
+
+
+def _run_study(
+    run: Callable[..., Study],
+    said: Callable[[Study], str],
+    page_of: Callable[..., str],
+    options: dict[str, Any],
+) -> None:
+    """Run a study on the folds that its options name, write its files, and print its table."""
+    from nassim.store import DEFAULT_STORE, Store, find_store
+    from nassim.studies.folds import FoldPlan
+
+    store, targets, out, report = (options[name] for name in ("store", "targets", "out", "report"))
+    opened = Store.open(find_store(DEFAULT_STORE if store is None else store))
+    named = ("pool", "leave_out", "space", "recipe", "split", "quality", "size")
     folds = FoldPlan(
         str(opened.path),
         opened.sha,
-        pool,
-        leave_out,
-        space,
-        recipe,
-        split,
-        quality,
-        size,
-        pool_seed=seed,
+        **{name: options[name] for name in named},
+        pool_seed=options["seed"],
     )
     chosen = None if targets is None else _names("--targets", targets)
     _check_place("--out", out)
@@ -650,14 +728,13 @@ def terminate(
         _check_place("--report", report)
     click.echo(_said_of(opened))
     with _Progress() as progress:
-        study = run_termination(plan, folds, chosen, workers=workers, ray=ray, progress=progress)
+        study = run(
+            folds, chosen, workers=options["workers"], ray=options["ray"], progress=progress
+        )
     written = study.write(out)
-    click.echo(termination_table(study.results, study.pool).to_text())
+    click.echo(said(study))
     if report is not None:
-        from nassim.reports.page import report_page
-
-        page = report_page(study.results, study.pool, study.timings)
-        _write(report, page)
+        _write(report, page_of(study.results, study.pool, study.timings))
         written.append(report)
     click.echo(f"Wrote {', '.join(map(str, written))}")
 
@@ -677,20 +754,31 @@ def terminate(
 def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
     """Make a page of tables and figures from RESULTS.
 
-    These are the files that 'nassim terminate' wrote; the two beside each are read too.
+    These are the files that 'nassim terminate' wrote, or 'nassim search'; the two beside each are
+    read too.
     """
     import pyarrow as pa
 
-    from nassim.reports.page import report_page, save_figures
+    from nassim.reports import page, search_page
     from nassim.studies.results import read_study
 
     _check_place("--out", out)
     studies = [read_study(path) for path in results]
+    kinds = {study.kind for study in studies}
+    if len(kinds) > 1:
+        raise InputError(
+            f"The files are of several kinds of study ({', '.join(sorted(kinds))}); report the "
+            "files of each kind for themselves."
+        )
+    if kinds == {"search"}:
+        page_of, figures_of = search_page.search_page, search_page.save_search_figures
+    else:
+        page_of, figures_of = page.report_page, page.save_figures
     rows = pa.concat_tables([study.results for study in studies])
     pool = pa.concat_tables([study.pool for study in studies])
     timings = pa.concat_tables([study.timings for study in studies])
-    _write(out, report_page(rows, pool, timings))
+    _write(out, page_of(rows, pool, timings))
     written = [out]
     if figures is not None:
-        written += save_figures(rows, pool, figures)
+        written += figures_of(rows, pool, figures)
     click.echo(f"Wrote {', '.join(map(str, written))}")

@@ -258,6 +258,34 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
     assert {row["target"] for row in rows} == {"digits", "letters"}
 
 
+def test_search(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
+    results, page, again = (tmp_path / name for name in ("r.parquet", "page.html", "again.html"))
+    options = ("--pool", "all", "--orders", 2, "--budget", 4, "--terminator", "never,asha")
+    code, out, err = nassim(
+        "search", "--store", tiny_store, *options, "--out", results, "--report", page
+    )
+    assert code == 0, err
+    assert "random + asha" in out
+    assert len(pq.ParquetFile(results).read()) == 3 * 2 * 2
+    assert (
+        nassim("report", results, "--out", again, "--figures", tmp_path / "figures").exit_code == 0
+    )
+    assert again.read_text() == page.read_text()
+    assert (tmp_path / "figures" / "regret.png").exists()
+
+
+def test_a_page_is_of_one_kind_of_study(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
+    files = []
+    for command in ("terminate", "search"):
+        files.append(tmp_path / f"{command}.parquet")
+        methods = "never" if command == "terminate" else "random"
+        options = ("--pool", "all", "--methods", methods, "--orders", 1, "--out", files[-1])
+        assert nassim(command, "--store", tiny_store, *options).exit_code == 0
+    outcome = nassim("report", *files, "--out", tmp_path / "page.html")
+    assert_refused(outcome, 2)
+    assert "several kinds" in outcome.err
+
+
 def test_the_seed_decides(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
     written = []
     for number, seed in enumerate((1, 1, 2)):

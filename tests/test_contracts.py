@@ -23,6 +23,12 @@ VARIANTS = (
     "rush:eta=2:best=3",
     "successive_halving:eta=2:min_epochs=2:n=9",
 )
+OPTIMIZER_VARIANTS = (
+    "bounding_box:best=3",
+    "copula:update=true",
+    "nearest_dataset:evaluations=1",
+    "ridge:update=true:normalise=rank",
+)
 
 
 def quick(table: Mapping[str, str]) -> list[str]:
@@ -40,6 +46,6 @@ def test_a_terminator_keeps_its_contract(specification: str) -> None:
     assert "check_unpaid_values" in check_terminator(specification)
 
 
-@pytest.mark.parametrize("specification", quick(OPTIMIZERS))
+@pytest.mark.parametrize("specification", [*quick(OPTIMIZERS), *OPTIMIZER_VARIANTS])
 def test_an_optimizer_keeps_its_contract(specification: str) -> None:
     assert "check_untold_values" in check_optimizer(specification)

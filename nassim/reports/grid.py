@@ -38,6 +38,9 @@ BoolArray = NDArray[np.bool_]
 
 LEVEL = 0.95  # of intervals
 
+_COMMANDS = {"termination": "terminate", "search": "search"}
+_OWN_SETTINGS: dict[str, tuple[str, ...]] = {"termination": ("optimizer",), "search": ("budget",)}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -52,12 +55,13 @@ class Settings:
     quality: str
     runs: str
     seed: int
-    optimizer: str
     workers: int
     accounting: str
     leakage: str
     source: str
     time_unit: str  # of full and simulated "seconds": "seconds", or "epochs" without measured times
+    optimizer: str = ""  # of a study of terminators
+    budget: int = 0  # candidates that a search may start, of a study of optimizers
 
     @property
     def unit(self) -> str:
@@ -106,12 +110,22 @@ def split_settings(results: pa.Table) -> list[pa.Table]:
 
 
 class Grid:
-    """Rows of one combination of settings as arrays (methods, targets, orders, model seeds)."""
+    """Rows of one combination of settings as arrays (methods, targets, orders, model seeds).
 
-    def __init__(self, results: pa.Table) -> None:
-        names = _setting_columns(results)
+    ``study`` is the one whose results are expected; None: of terminators or of optimizers.
+    """
+
+    def __init__(self, results: pa.Table, study: str | None = "termination") -> None:
         if results.num_rows == 0:
-            raise InputError("The results have no rows; run 'nassim terminate' first.")
+            raise InputError("The results have no rows; run 'nassim terminate' or 'search' first.")
+        expected = tuple(_OWN_SETTINGS) if study is None else (study,)
+        for found_study in _studies(results):
+            if found_study not in expected:
+                commands = " or ".join(f"'nassim {_COMMANDS[name]}'" for name in expected)
+                raise InputError(
+                    f"These are results of study {found_study!r}; expected those of {commands}."
+                )
+        names = _setting_columns(results)
         values = {}
         for name in names:
             found = list(dict.fromkeys(results.column(name).to_pylist()))
@@ -121,10 +135,7 @@ class Grid:
                     "in one table; tell them apart with split_settings()."
                 )
             values[name] = found[0]
-        if (study := values.pop("study")) != "termination":
-            raise InputError(
-                f"These are results of study {study!r}; expected those of 'nassim terminate'."
-            )
+        del values["study"]
         stores = dict.fromkeys(results.column("store").to_pylist())
         self.settings = Settings(store=" = ".join(stores), **values)
         self._results = results
@@ -169,6 +180,16 @@ class Grid:
         """A column, (methods, targets, orders, model seeds), NaN where there is no row."""
         flat = np.array(self._results.column(column).to_pylist(), np.float64)
         answer: FloatArray = np.where(self._rows >= 0, flat[self._rows], np.nan)
+        return answer
+
+    def lists(self, column: str, length: int) -> FloatArray:
+        """A column of lists, (methods, targets, orders, model seeds, length).
+
+        A shorter list goes on with its last entry; NaN where there is no row.
+        """
+        found = self._results.column(column).to_pylist()
+        flat = np.array([(row + row[-1:] * length)[:length] for row in found], np.float64)
+        answer: FloatArray = np.where(self._rows[..., None] >= 0, flat[self._rows], np.nan)
         return answer
 
     def measure(
@@ -285,10 +306,18 @@ def pool_of(pool: pa.Table, results: pa.Table, target: str) -> Pool:
     )
 
 
+def _studies(results: pa.Table) -> set[str]:
+    if "study" not in results.schema.names:
+        raise InputError("The results have no column 'study'; expected a results table.")
+    return set(results.column("study").to_pylist())
+
+
 def _setting_columns(results: pa.Table) -> list[str]:
     """Columns that must agree within one table; the store goes by its content, not its name."""
-    names = [name for name in Settings.__dataclass_fields__ if name != "store"]
-    for name in ("study", *names):
+    own = {name for study in _studies(results) for name in _OWN_SETTINGS.get(study, ())}
+    others = {name for columns in _OWN_SETTINGS.values() for name in columns} - own
+    names = [name for name in Settings.__dataclass_fields__ if name not in {"store", *others}]
+    for name in names:
         if name not in results.schema.names:
             raise InputError(f"The results have no column {name!r}; expected a results table.")
     return ["study", *names]

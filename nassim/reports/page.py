@@ -52,7 +52,7 @@ from nassim.reports.text import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["findings", "headline", "report_page", "save_figures"]
+__all__ = ["findings", "headline", "report_page", "save_figures", "timings_html"]
 
 CHEAP = 0.1  # the headline is about methods that cost at most this share of full training
 
@@ -101,7 +101,7 @@ def report_page(
             body.append(f"<h2 class='part'>{number + 1}. {escaped(', '.join(values))}</h2>")
         body += _section_html(section, f"s{number + 1}")
     if timings is not None and timings.num_rows:
-        body += _timings_html(timings)
+        body += timings_html(timings)
     return document(title, body)
 
 
@@ -452,7 +452,8 @@ def _comparison_html(table: ComparisonTable) -> str:
     return table_html(header, rows, escaped(caption + "."))
 
 
-def _timings_html(timings: pa.Table) -> list[str]:
+def timings_html(timings: pa.Table) -> list[str]:
+    """The section of the methods' own seconds."""
     table = timings_table(timings)
     rows = [
         ("", [breakable(name), str(table.fits[m]), *map(duration, seconds)])

@@ -90,7 +90,7 @@ def anytime_table(
     InputError
         as in :func:`termination_table`.
     """
-    grid = Grid(results)
+    grid = Grid(results, study=None)
     if methods is None:
         spent = grid.measure("cost_fraction", LEVEL, 0).mean
         methods = [grid.methods[m] for m in np.argsort(-spent, kind="stable").tolist()]

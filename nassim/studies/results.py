@@ -22,6 +22,7 @@ from nassim.errors import InputError
 __all__ = [
     "POOL_SCHEMA",
     "RESULTS_SCHEMA",
+    "SEARCH_SCHEMA",
     "TIMINGS_SCHEMA",
     "Study",
     "companion",
@@ -38,18 +39,22 @@ _KEYS = [
     ("model_seed", pa.int32()),
 ]
 
+_STAMP = [
+    ("study", pa.string()),  # termination | search | oneshot
+    ("store", pa.string()),
+    ("store_sha", pa.string()),
+    ("space", pa.string()),
+    ("metric", pa.string()),
+    ("pool", pa.string()),  # disjoint | shared | all
+    ("leave_out", pa.string()),  # dataset | group
+    ("quality", pa.string()),  # max | final: what a run is worth
+    ("runs", pa.string()),  # drawn | first: which training seed is replayed
+    ("seed", pa.int64()),  # of the study: orders and fits come from it
+]
+
 RESULTS_SCHEMA = pa.schema(
     [
-        ("study", pa.string()),  # termination | search | oneshot
-        ("store", pa.string()),
-        ("store_sha", pa.string()),
-        ("space", pa.string()),
-        ("metric", pa.string()),
-        ("pool", pa.string()),  # disjoint | shared | all
-        ("leave_out", pa.string()),  # dataset | group
-        ("quality", pa.string()),  # max | final: what a run is worth
-        ("runs", pa.string()),  # drawn | first: which training seed is replayed
-        ("seed", pa.int64()),  # of the study: orders and fits come from it
+        *_STAMP,
         *_KEYS,
         ("optimizer", pa.string()),
         ("options", pa.string()),  # JSON, the method's options that were given
@@ -82,6 +87,42 @@ RESULTS_SCHEMA = pa.schema(
     ]
 )
 
+SEARCH_SCHEMA = pa.schema(
+    [
+        *_STAMP,
+        *_KEYS,
+        ("optimizer", pa.string()),
+        ("terminator", pa.string()),
+        ("options", pa.string()),  # JSON, the optimizer's options that were given
+        ("learns", pa.bool_()),  # from the other datasets
+        ("workers", pa.int32()),  # simulated
+        ("accounting", pa.string()),  # continue | restart
+        ("budget", pa.int32()),  # candidates that may be started
+        ("candidates", pa.int32()),
+        ("regret_valid_pp", pa.float64()),  # percentage points; the metric's unit if unbounded
+        ("regret_test_pp", pa.float64()),  # NaN where the test was not measured
+        ("cost_fraction", pa.float64()),  # of training every candidate fully
+        ("time_unit", pa.string()),  # of the seconds: seconds, or epochs where none were measured
+        ("simulated_seconds", pa.float64()),  # on the virtual clock
+        ("full_seconds", pa.float64()),  # of training every candidate fully, one after the other
+        ("epochs_charged", pa.int64()),
+        ("started", pa.int32()),
+        ("evaluations", pa.int32()),  # runs that were trained to their end
+        ("pick", pa.string()),
+        ("leakage", pa.string()),  # none | merged | test-seen
+        ("source", pa.string()),  # tabular | surrogate (R2, tau)
+        ("nassim_version", pa.string()),
+        # [k - 1]: of the best of the first k candidates that were started; before one of them was
+        # trained to its end, the mean regret of a guess
+        ("regret_at_pp", pa.list_(pa.float64())),
+        ("test_regret_at_pp", pa.list_(pa.float64())),
+        ("trace_cost", pa.list_(pa.float64())),  # the anytime curve, as above
+        ("trace_regret_pp", pa.list_(pa.float64())),
+        ("proposed", pa.list_(pa.int32())),  # numbers of the pool file, as they were started
+        ("notes", pa.string()),  # JSON, what the optimizer noted of its search
+    ]
+)
+
 POOL_SCHEMA = pa.schema(
     [
         ("target", pa.string()),
@@ -106,6 +147,11 @@ class Study:
     results: pa.Table
     pool: pa.Table
     timings: pa.Table
+
+    @property
+    def kind(self) -> str:
+        """``termination`` or ``search``."""
+        return "search" if "terminator" in self.results.schema.names else "termination"
 
     def write(self, path: str | Path) -> list[Path]:
         """Write the three files and return their paths; each appears whole or not at all."""
@@ -154,7 +200,7 @@ def companion(path: str | Path, kind: str) -> Path:
 
 
 def read_study(path: str | Path) -> Study:
-    """Read the three files of a study.
+    """Read the three files of a study of terminators or of optimizers.
 
     Raises
     ------
@@ -162,11 +208,21 @@ def read_study(path: str | Path) -> Study:
         if a file is missing, is no Parquet, or is no results table.
     """
     path = Path(path)
+    schema = SEARCH_SCHEMA if _study_of(path) == "search" else RESULTS_SCHEMA
     return Study(
-        read_table(path, RESULTS_SCHEMA),
+        read_table(path, schema),
         read_table(companion(path, "pool"), POOL_SCHEMA),
         read_table(companion(path, "timings"), TIMINGS_SCHEMA),
     )
+
+
+def _study_of(path: Path) -> str | None:
+    """Which study wrote a file; None where it is not known, or nothing can be read."""
+    try:
+        first = pq.ParquetFile(path).read(columns=["study"]).column("study")
+    except (pa.ArrowException, OSError, KeyError):
+        return None
+    return str(first[0].as_py()) if len(first) else None
 
 
 def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -34,7 +34,15 @@ from nassim.studies.results import (
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = ["DEFAULT_METHODS", "TerminationPlan", "each_order", "random_search", "run_termination"]
+__all__ = [
+    "DEFAULT_METHODS",
+    "TerminationPlan",
+    "each_order",
+    "pool_rows",
+    "random_search",
+    "run_termination",
+    "trace_of",
+]
 
 DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
@@ -172,7 +180,7 @@ def run_termination(
 
     return Study(
         to_table([row | stamps[row["target"]] for row in sorted(rows, key=place)], RESULTS_SCHEMA),
-        to_table([row for fold in pools for row in _pool_rows(fold)], POOL_SCHEMA),
+        to_table([row for fold in pools for row in pool_rows(fold)], POOL_SCHEMA),
         to_table(sorted(timings, key=place), TIMINGS_SCHEMA),
     )
 
@@ -254,7 +262,7 @@ def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row
     best_test = np.nanmax(test) if np.isfinite(test).any() else np.nan
     full = replay.cumulative_array[:, -1]
     full_seconds = float(full.cumsum()[-1])
-    trace_cost, trace_regret = _trace(replay, episode, regrets, full_seconds)
+    trace_cost, trace_regret = trace_of(replay, episode, regrets, full_seconds)
     return {
         "candidates": len(qualities),
         "regret_valid_pp": float(regrets[episode.pick]),
@@ -274,7 +282,7 @@ def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row
     }
 
 
-def _trace(
+def trace_of(
     replay: Replay, episode: Episode, regrets: np.ndarray, full_seconds: float
 ) -> tuple[list[float], list[float]]:
     """When the incumbent changed, as a share of the full cost, and its regret from then on."""
@@ -319,7 +327,8 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> 
     }
 
 
-def _pool_rows(fold: Fold) -> Iterator[_Row]:
+def pool_rows(fold: Fold) -> Iterator[_Row]:
+    """The candidates of a target, as the pool file has them."""
     table = fold.table
     replay = Replay(table)
     for c, architecture in enumerate(table.architectures):

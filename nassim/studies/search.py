@@ -1,0 +1,328 @@
+"""The optimizer track: optimizer x terminator, regret after k evaluations and over time.
+
+Every method searches with the same seeds, and on the same recorded runs (paired). A method that
+learns is fitted once for each target and model seed, from the other datasets only, and all its
+searches share the fit.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+import nassim
+from nassim.errors import InputError
+from nassim.loading import Specification, build, parse_specifications
+from nassim.optimizers import OPTIMIZERS
+from nassim.optimizers.base import Optimizer
+from nassim.simulator.simulate import Accounting, Episode, simulate
+from nassim.simulator.sources import Replay
+from nassim.store import Store
+from nassim.studies.fitting import build_terminator, each_task, mixed_seed
+from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
+from nassim.studies.results import POOL_SCHEMA, SEARCH_SCHEMA, TIMINGS_SCHEMA, Study, to_table
+from nassim.studies.termination import pool_rows, trace_of
+from nassim.terminators import TERMINATORS
+from nassim.terminators.base import Terminator
+
+__all__ = ["DEFAULT_OPTIMIZERS", "SearchPlan", "run_search"]
+
+DEFAULT_OPTIMIZERS = "random"
+
+_Row = dict[str, Any]
+_Answer = tuple[list[_Row], list[_Row]]  # results, timings
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What to compare, apart from the folds.
+
+    Parameters
+    ----------
+    methods
+        Specifications of optimizers, separated by commas.
+    terminators
+        Specifications of terminators; every optimizer searches with each of them.
+    budget
+        Candidates that a search may start; all of a smaller pool.
+    orders, model_seeds
+        Searches of each method, and fits of each that learns: each fit searches all orders.
+    seed
+        All chance of the study comes from here.
+    simulated_workers
+        Trainings that run side by side on the virtual clock.
+    accounting
+        Whether a resumed run pays only its new epochs (``"continue"``) or all (``"restart"``).
+    runs
+        Where a candidate was trained with several seeds: one ``"drawn"`` anew for each order, or
+        always the ``"first"`` (lowest) seed.
+    """
+
+    methods: str = DEFAULT_OPTIMIZERS
+    terminators: str = "never"
+    budget: int = 33
+    orders: int = 10
+    model_seeds: int = 2
+    seed: int = 0
+    simulated_workers: int = 1
+    accounting: Accounting = "continue"
+    runs: Literal["drawn", "first"] = "drawn"
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "orders", "model_seeds", "simulated_workers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number, 1 or more.")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; expected 0 or more.")
+        if self.accounting not in get_args(Accounting):
+            raise InputError(
+                f"accounting is {self.accounting!r}; expected 'continue' or 'restart'."
+            )
+        if self.runs not in ("drawn", "first"):
+            raise InputError(f"runs is {self.runs!r}; expected 'drawn' or 'first'.")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One fit of an optimizer with all its searches: what one process does at a time."""
+
+    folds: FoldPlan
+    plan: SearchPlan
+    target: str
+    optimizer: Specification
+    terminators: tuple[Specification, ...]
+    model_seed: int
+
+
+def run_search(
+    plan: SearchPlan,
+    folds: FoldPlan,
+    targets: Sequence[str] | None = None,
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Study:
+    """Compare optimizers on every target; the results do not depend on ``workers`` or ``ray``.
+
+    Parameters
+    ----------
+    plan, folds
+        What to compare, and on what.
+    targets
+        Names of target datasets; all by default.
+    workers, ray, progress
+        As of :func:`nassim.studies.termination.run_termination`.
+
+    Raises
+    ------
+    InputError
+        if a method or target is unknown, a method is named twice, or a method cannot run on such a
+        space or without sources.
+    """
+    if workers < 1:
+        raise InputError(f"workers is {workers}; expected 1 or more.")
+    store = Store.open(folds.store)
+    optimizers = parse_specifications(plan.methods, OPTIMIZERS, "optimizer")
+    terminators = tuple(parse_specifications(plan.terminators, TERMINATORS, "terminator"))
+    teaches = any(build_terminator(spec).uses_sources for spec in terminators)
+    learns = {spec: build_optimizer(spec).uses_sources or teaches for spec in optimizers}
+    names = target_names(store) if targets is None else list(targets)
+    if not names:
+        raise InputError(f"No target is named, of store {store.name!r} with {store.n_runs} runs.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"Target {name!r} is named twice; name it once.")
+    pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
+    tasks = [
+        _Task(folds, plan, name, spec, terminators, model_seed)
+        for name in names
+        for spec in optimizers
+        for model_seed in range(plan.model_seeds if learns[spec] else 1)
+    ]
+    # the slow ones first, so that the last process is not left alone with them
+    queue = sorted(tasks, key=lambda task: not learns[task.optimizer])
+    rows: list[_Row] = []
+    timings: list[_Row] = []
+    for done, (task, answer) in enumerate(each_task(_run_named, queue, workers, ray), start=1):
+        rows += answer[0]
+        timings += answer[1]
+        if progress is not None:
+            progress(done, len(tasks), f"{task.target} {task.optimizer.text}")
+    stamps = {fold.target.name: _stamp(store, folds, fold, plan) for fold in pools}
+    labels = [_label(spec, terminator) for spec in optimizers for terminator in terminators]
+    position = {label: k for k, label in enumerate(labels)}
+
+    def place(row: _Row) -> tuple[int, ...]:
+        seeds = (row["model_seed"], row.get("order_seed", 0))
+        return (names.index(row["target"]), position[row["method"]], *seeds)
+
+    return Study(
+        to_table([row | stamps[row["target"]] for row in sorted(rows, key=place)], SEARCH_SCHEMA),
+        to_table([row for fold in pools for row in pool_rows(fold)], POOL_SCHEMA),
+        to_table(sorted(timings, key=place), TIMINGS_SCHEMA),
+    )
+
+
+def build_optimizer(specification: Specification) -> Optimizer:
+    """The optimizer of a specification.
+
+    Raises
+    ------
+    InputError
+        if an option is unknown or refused, or the class is no optimizer.
+    """
+    optimizer = build(specification, "optimizer")
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(
+            f"{specification.path!r} is a {type(optimizer).__name__}; expected a subclass of "
+            "nassim.optimizers.base.Optimizer."
+        )
+    return optimizer
+
+
+def _label(optimizer: Specification, terminator: Specification) -> str:
+    return optimizer.text if terminator.text == "never" else f"{optimizer.text} + {terminator.text}"
+
+
+def _run_named(task: _Task) -> tuple[_Task, _Answer]:
+    return task, _run(task)
+
+
+def _run(task: _Task) -> _Answer:
+    """Fit once on one fold; then search with each terminator in all orders."""
+    fold, plan = load_fold(task.folds, task.target), task.plan
+    started = time.perf_counter()
+    optimizer = build_optimizer(task.optimizer)
+    optimizer.fit(fold.sources, seed=mixed_seed(plan.seed, task.model_seed, task.target))
+    fit_seconds = time.perf_counter() - started
+    rows: list[_Row] = []
+    timings: list[_Row] = []
+    for spec in task.terminators:
+        terminator = _fitted_terminator(task.folds, plan.seed, task.target, spec, task.model_seed)
+        method = {
+            "target": task.target,
+            "method": _label(task.optimizer, spec),
+            "model_seed": task.model_seed,
+        }
+        also = {
+            "optimizer": task.optimizer.text,
+            "terminator": spec.text,
+            "options": json.dumps(dict(task.optimizer.options), sort_keys=True),
+            "learns": optimizer.uses_sources or terminator.uses_sources,
+        }
+        started = time.perf_counter()
+        for row in _searches(fold, plan, optimizer, terminator):
+            rows.append(row | method | also)
+        search_seconds = time.perf_counter() - started
+        timings.append(method | {"fit_seconds": fit_seconds, "search_seconds": search_seconds})
+    return rows, timings
+
+
+@functools.lru_cache(maxsize=4)
+def _fitted_terminator(
+    folds: FoldPlan, seed: int, target: str, specification: Specification, model_seed: int
+) -> Terminator:
+    """A terminator that the optimizers of a target share."""
+    terminator = build_terminator(specification)
+    terminator.fit(load_fold(folds, target).sources, seed=mixed_seed(seed, model_seed, target))
+    return terminator
+
+
+def _searches(
+    fold: Fold, plan: SearchPlan, optimizer: Optimizer, terminator: Terminator
+) -> Iterator[_Row]:
+    table, target = fold.table, fold.target.name
+    fixed = Replay(table)
+    for order_seed in range(plan.orders):
+        replay = fixed
+        if plan.runs == "drawn" and table.has_several_runs:
+            drawing = np.random.default_rng([1, mixed_seed(plan.seed, order_seed, target)])
+            replay = Replay(table, table.choose(drawing))
+        episode = simulate(
+            replay,
+            optimizer,
+            terminator,
+            np.random.default_rng([0, mixed_seed(plan.seed, order_seed, target)]),
+            workers=plan.simulated_workers,
+            accounting=plan.accounting,
+            budget=plan.budget,
+        )
+        yield _row(fold, replay, episode) | {"order_seed": order_seed}
+
+
+def _row(fold: Fold, replay: Replay, episode: Episode) -> _Row:
+    """What is written of one search; here, after it has ended, test values are looked up."""
+    table = fold.table
+    scale = 100.0 if fold.metric.name == "accuracy" else 1.0
+    qualities = table.candidate_qualities
+    regrets = scale * (qualities.max() - qualities)
+    test = fold.sealed.test
+    best_test = np.nanmax(test) if np.isfinite(test).any() else np.nan
+    test_regrets = scale * (best_test - test)
+    full_seconds = float(replay.cumulative_array[:, -1].cumsum()[-1])
+    incumbents = list(_incumbents(replay, episode))
+    trace_cost, trace_regret = trace_of(replay, episode, regrets, full_seconds)
+    guess, test_guess = float(regrets.mean()), float(test_regrets.mean())
+    return {
+        "candidates": len(qualities),
+        "regret_valid_pp": float(regrets[episode.pick]),
+        "regret_test_pp": float(test_regrets[episode.pick]),
+        "cost_fraction": episode.busy_seconds / full_seconds,
+        "simulated_seconds": episode.seconds,
+        "full_seconds": full_seconds,
+        "epochs_charged": episode.epochs_charged,
+        "started": len(episode.started),
+        "evaluations": len(episode.completed),
+        "pick": table.architectures[episode.pick].id,
+        "regret_at_pp": [guess if c is None else float(regrets[c]) for c in incumbents],
+        "test_regret_at_pp": [
+            test_guess if c is None else float(test_regrets[c]) for c in incumbents
+        ],
+        "trace_cost": trace_cost,
+        "trace_regret_pp": trace_regret,
+        "proposed": list(episode.started),
+        "notes": json.dumps(episode.notes, sort_keys=True),
+    }
+
+
+def _incumbents(replay: Replay, episode: Episode) -> Iterator[int | None]:
+    """After each candidate, the best one so far that was trained to its end; None: there is none.
+
+    Candidates count in the order in which they were started.
+    """
+    completed = set(episode.completed)
+    best: int | None = None
+    for run in episode.started:
+        if run in completed and (best is None or replay.qualities[run] > replay.qualities[best]):
+            best = run
+        yield best
+
+
+def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
+    return {
+        "study": "search",
+        "store": store.name,
+        "store_sha": folds.store_sha,
+        "space": fold.space,
+        "metric": fold.metric.name,
+        "pool": folds.pool,
+        "leave_out": folds.leave_out,
+        "quality": folds.quality,
+        "runs": plan.runs,
+        "seed": plan.seed,
+        "budget": plan.budget,
+        "workers": plan.simulated_workers,
+        "accounting": plan.accounting,
+        "time_unit": fold.time_unit,
+        "leakage": LEAKAGE[folds.split],
+        "source": "tabular",
+        "nassim_version": nassim.__version__,
+    }
