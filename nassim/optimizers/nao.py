@@ -34,6 +34,8 @@ from torch import Tensor
 from nassim.errors import InputError
 from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search
 from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
+from nassim.optimizers.pool import check_count, check_weight
+from nassim.ranking.correlation import ranks
 from nassim.records import Architecture, FloatArray, IntArray
 from nassim.spaces import get_space
 
@@ -102,37 +104,24 @@ class NAO(Optimizer):
         alpha: float = 0.8,
         hidden: int = 16,
     ) -> None:
-        counts = {
-            "initial": initial,
-            "refit_every": refit_every,
-            "steps": steps,
-            "refit_steps": refit_steps,
-            "top": top,
-            "hidden": hidden,
-        }
-        for name, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise InputError(f"Option {name} is {count!r}; expected a whole number, 1 or more.")
         if propose not in ("gradient", "rank"):
             raise InputError(f"Option propose is {propose!r}; expected 'gradient' or 'rank'.")
         if normalise not in NORMALISATIONS:
             raise InputError(
                 f"Option normalise is {normalise!r}; expected one of {', '.join(NORMALISATIONS)}."
             )
-        if not step_size > 0:
-            raise InputError(f"Option step_size is {step_size!r}; expected a number above 0.")
         if not 0 <= alpha <= 1:
             raise InputError(f"Option alpha is {alpha!r}; expected a number from 0 to 1.")
-        self.initial = initial
-        self.refit_every = refit_every
-        self.steps = steps
-        self.refit_steps = refit_steps
+        self.initial = check_count("initial", initial)
+        self.refit_every = check_count("refit_every", refit_every)
+        self.steps = check_count("steps", steps)
+        self.refit_steps = check_count("refit_steps", refit_steps)
         self.propose = propose
-        self.top = top
-        self.step_size = step_size
+        self.top = check_count("top", top)
+        self.step_size = check_weight("step_size", step_size)
         self.normalise = normalise
         self.alpha = alpha
-        self.hidden = hidden
+        self.hidden = check_count("hidden", hidden)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         strings = Strings.of(candidates.space or get_space(candidates[0].space))
@@ -144,8 +133,8 @@ def normalised(values: FloatArray, how: Normalisation) -> FloatArray:
     """Targets in [0, 1], (n,), of what runs are worth; what failed (not finite) is their worst.
 
     ``"minmax"``: 0 is the worst and 1 the best. ``"zscore"``: the sigmoid of the standard score,
-    so that the predictor's logit is the standard score. ``"rank"``: the share that is worse.
-    None of them changes when all values are scaled or shifted.
+    so that the predictor's logit is the standard score. ``"rank"``: the share that is worse, with
+    half of those that are equal. None of them changes when all values are scaled or shifted.
 
     >>> values = np.array([0.5, 0.7, 0.6, -np.inf])
     >>> normalised(values, "minmax").round(3).tolist()
@@ -167,9 +156,7 @@ def normalised(values: FloatArray, how: Normalisation) -> FloatArray:
     elif how == "zscore":
         shares = 1 / (1 + np.exp(-(values - values.mean()) / values.std()))
     else:
-        worse = (values[:, None] > values[None, :]).mean(axis=1)
-        equal = (values[:, None] == values[None, :]).mean(axis=1)
-        shares = worse + equal / 2
+        shares = (ranks(values) - 0.5) / len(values)
     return shares
 
 

@@ -24,6 +24,7 @@ normalised and how g and r are told apart are ours. ``docs/methods/xfernas.md`` 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -36,6 +37,7 @@ from nassim.errors import InputError
 from nassim.optimizers.base import Candidates, Search
 from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
 from nassim.optimizers.nao import NAO, LatentSearch, Normalisation, normalised
+from nassim.optimizers.pool import check_count
 from nassim.records import Sources
 from nassim.spaces import get_space
 
@@ -96,13 +98,9 @@ class XferNAS(NAO):
             alpha,
             hidden,
         )
-        if isinstance(source_steps, bool) or not isinstance(source_steps, int) or source_steps < 1:
-            raise InputError(
-                f"Option source_steps is {source_steps!r}; expected a whole number, 1 or more."
-            )
-        if not penalty >= 0:
+        if not 0 <= penalty < math.inf:
             raise InputError(f"Option penalty is {penalty!r}; expected a number, 0 or more.")
-        self.source_steps = source_steps
+        self.source_steps = check_count("source_steps", source_steps)
         self.residual = residual
         self.penalty = penalty
         self._fitted: _Fitted | None = None

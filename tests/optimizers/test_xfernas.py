@@ -56,16 +56,18 @@ def codes(optimizer: XferNAS, target: SourceTask) -> torch.Tensor:
 # -- NAO, but for what it knows ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("propose", ["gradient", "rank"])
-@pytest.mark.parametrize("normalise", ["minmax", "zscore"])
+@pytest.mark.parametrize(
+    ("propose", "normalise"), [("gradient", "minmax"), ("gradient", "zscore"), ("rank", "minmax")]
+)
 def test_without_sources_it_is_nao(propose: str, normalise: str) -> None:
     options = {"propose": propose, "normalise": normalise}
     quick = {name: value for name, value in QUICK.items() if name != "source_steps"}
-    for seed in range(2):
-        nao = NAO(**{**quick, **options})  # type: ignore[arg-type]
-        for residual in (False, True):
-            xfernas = fitted((), residual=residual, **options)
-            assert searched(xfernas, tasks()[0], 25, seed) == searched(nao, tasks()[0], 25, seed)
+    nao = NAO(**{**quick, **options})  # type: ignore[arg-type]
+    expected = searched(nao, tasks()[0], 20)
+    for residual in (False, True):
+        xfernas = fitted((), residual=residual, **options)
+        assert searched(xfernas, tasks()[0], 20) == expected
+    assert searched(xfernas, tasks()[0], 20, seed=1) != expected
 
 
 def test_with_sources_it_is_not() -> None:
@@ -183,32 +185,35 @@ def test_the_gradient_starts_from_different_source_architectures() -> None:
     assert (scores[:-1] >= scores[1:] - 1e-5).all()
 
 
-def first_regrets(related: bool) -> tuple[FloatArray, FloatArray]:
-    """How far the first architecture is from the best, and how far a random one is, both in
-    standard deviations: over folds of planted stores, (folds,)."""
+def share_of_better(related: bool) -> FloatArray:
+    """The share of the pool that is better than what is proposed before any result, the first and
+    the mean of the first five, over two folds of each of two planted stores, (folds, 2).
+
+    Of random architectures it is one half.
+    """
     rng = np.random.default_rng(0)
-    first, random = [], []
+    found = []
     for seed in range(2):
         planted = planted_tasks(n_datasets=4, n=150, epochs=2, seed=seed)
-        for fold in range(3):
+        for fold in range(2):
             target, sources = planted[fold], planted[:fold] + planted[fold + 1 :]
             if not related:
                 sources = tuple(
                     dataclasses.replace(t, values=rng.permutation(t.values)) for t in sources
                 )
             optimizer = fitted(sources, source_steps=80, hidden=16)
-            (candidate,) = searched(optimizer, target, 1)
-            values = target.values.astype(np.float64)
-            first.append((values.max() - values[candidate]) / values.std())
-            random.append((values.max() - values.mean()) / values.std())
-    return np.array(first), np.array(random)
+            search = optimizer.begin(Candidates(target.architectures), np.random.default_rng(0))
+            better = [float((target.values > target.values[k]).mean()) for k in search.ask(5)]
+            found.append([better[0], np.mean(better)])
+    return np.array(found)
 
 
-def test_the_first_architecture_is_better_than_a_random_one() -> None:
-    first, random = first_regrets(related=True)
-    twin, _ = first_regrets(related=False)
-    assert first.mean() < random.mean() - 0.75, (first, random)
-    assert not twin.mean() < random.mean() - 0.75, (twin, random)
+def test_the_first_architectures_are_better_than_random_ones() -> None:
+    first, first_five = share_of_better(related=True).mean(axis=0)
+    _, twin = share_of_better(related=False).mean(axis=0)
+    assert first < 0.25
+    assert first_five < 0.25
+    assert not twin < 0.25  # of five, because one random draw may be lucky
 
 
 # -- without a table, and what is refused --------------------------------------------------------
