@@ -9,54 +9,29 @@ docs/figures/calibration.png. Without ``--store`` it reads what was written.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
+from arguments import figure_path, folds_of, how, is_there, results_path, study_parser
 
 from nassim.reports import calibration_figure, calibration_table
 from nassim.reports.drawing import save_figure
-from nassim.store import Store, find_store
 from nassim.studies.calibration import DECISIONS_SCHEMA, run_calibration
-from nassim.studies.folds import FoldPlan
 from nassim.studies.results import read_table, write_table
 from nassim.studies.termination import TerminationPlan
 
-HERE = Path(__file__).parent
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--store", help="run the study on it")
-    parser.add_argument("--methods", default="last_value,lcranknet")
-    parser.add_argument("--targets", help="some of the datasets, separated by commas")
+    parser = study_parser(__doc__, name="calibration", methods="last_value,lcranknet")
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
-    parser.add_argument("--model-seeds", type=int, default=TerminationPlan.model_seeds)
-    parser.add_argument("--pool", default=FoldPlan.pool)
-    parser.add_argument("--size", type=int, help="draw so many candidates of each target")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--name", default="calibration", help="of the results and the figure")
     options = parser.parse_args()
-    results = HERE / "results" / f"{options.name}.parquet"
+    results = results_path(options)
     if options.store is not None:
-        store = Store.open(find_store(options.store))
-        decisions = run_calibration(
-            TerminationPlan(options.methods, options.orders, options.model_seeds, options.seed),
-            FoldPlan(str(store.path), store.sha, pool=options.pool, size=options.size),
-            options.targets.split(",") if options.targets else None,
-            workers=options.workers,
-            progress=lambda done, total, what: print(f"{done}/{total} {what}", file=sys.stderr),
-        )
+        plan = TerminationPlan(options.methods, options.orders, options.model_seeds, options.seed)
+        decisions = run_calibration(plan, folds_of(options), **how(options))
         print(f"wrote {write_table(decisions, results)}")
-    elif not results.exists():
-        print(f"{results} is not there yet; make it with --store, as in --store images")
+    elif not is_there(results):
         return
     table = calibration_table(read_table(results, DECISIONS_SCHEMA))
     print(table.to_text())
-    figure = HERE.parent / "docs" / "figures" / f"{options.name}.png"
-    print(f"wrote {save_figure(calibration_figure(table), figure)}")
+    print(f"wrote {save_figure(calibration_figure(table), figure_path(options))}")
 
 
 if __name__ == "__main__":

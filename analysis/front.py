@@ -10,23 +10,29 @@ little more than one.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
-from pathlib import Path
+
+from arguments import figure_path, folds_of, how, is_there, results_path, study_parser
 
 from nassim.reports import sweep_figure, sweep_table
 from nassim.reports.drawing import save_figure
-from nassim.store import Store, find_store
-from nassim.studies.folds import FoldPlan
 from nassim.studies.results import read_study
 from nassim.studies.termination import TerminationPlan, run_termination
 
-HERE = Path(__file__).parent
 SCHEDULES = ("successive_halving", "hyperband", "asha")
-ESTIMATORS = ("lcranknet",)
 ETAS = (2, 3, 4, 6)
 FIRST_RUNGS = (1, 2, 4)
+FREEZE_THAW = ("freeze_thaw", "dyhpo")
+BUDGETS = (0.05, 0.1, 0.2, 0.4)
+# options of the rule alone, so that all settings of an estimator share one fit
+ESTIMATORS = {
+    "lcranknet": ("", ":at_zero=true"),
+    "baker": ("",),
+    "chandrashekaran": ("",),
+    "chandrashekaran:train_on=sources": ("",),
+    "parametric": ("",),
+    "domhan": ("",),
+}
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 
 
@@ -34,46 +40,31 @@ def settings() -> str:
     """The specifications of the sweep."""
     methods = ["never", "median", "last_value", "last_value:statistic=best"]
     for name, eta, epochs in itertools.product(SCHEDULES, ETAS, FIRST_RUNGS):
-        methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
-    for name, delta in itertools.product(ESTIMATORS, DELTAS):
-        methods += [f"{name}:delta={delta}", f"{name}:delta={delta}:at_zero=true"]
+        # Hyperband's first rungs follow from eta
+        if name != "hyperband":
+            methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
+        elif epochs == FIRST_RUNGS[0]:
+            methods.append(f"{name}:eta={eta}")
+    methods += [f"{name}:budget={b}" for name, b in itertools.product(FREEZE_THAW, BUDGETS)]
+    for name, rules in ESTIMATORS.items():
+        methods += [f"{name}:delta={delta}{rule}" for delta in DELTAS for rule in rules]
     return ",".join(methods)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--store", help="run the study on it")
-    parser.add_argument("--methods", default=settings(), help="other settings than those above")
-    parser.add_argument("--targets", help="some of the datasets, separated by commas")
+    parser = study_parser(__doc__, name="front", methods=settings())
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
-    parser.add_argument("--model-seeds", type=int, default=TerminationPlan.model_seeds)
-    parser.add_argument("--pool", default=FoldPlan.pool)
-    parser.add_argument("--size", type=int, help="draw so many candidates of each target")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--name", default="front", help="of the results and the figure")
     options = parser.parse_args()
-    results = HERE / "results" / f"{options.name}.parquet"
+    results = results_path(options)
     if options.store is not None:
-        store = Store.open(find_store(options.store))
-        study = run_termination(
-            TerminationPlan(options.methods, options.orders, options.model_seeds, options.seed),
-            FoldPlan(str(store.path), store.sha, pool=options.pool, size=options.size),
-            options.targets.split(",") if options.targets else None,
-            workers=options.workers,
-            progress=lambda done, total, what: print(f"{done}/{total} {what}", file=sys.stderr),
-        )
-        for path in study.write(results):
+        plan = TerminationPlan(options.methods, options.orders, options.model_seeds, options.seed)
+        for path in run_termination(plan, folds_of(options), **how(options)).write(results):
             print(f"wrote {path}")
-    elif not results.exists():
-        print(f"{results} is not there yet; make it with --store, as in --store images")
+    elif not is_there(results):
         return
     sweep = sweep_table(read_study(results).results)
     print(sweep.to_text())
-    figure = HERE.parent / "docs" / "figures" / f"{options.name}.png"
-    print(f"wrote {save_figure(sweep_figure(sweep), figure)}")
+    print(f"wrote {save_figure(sweep_figure(sweep), figure_path(options))}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from nassim.loading import load
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from nassim.simulator.sources import Quality
     from nassim.store import Store
     from nassim.studies.results import Study
 
@@ -737,6 +738,75 @@ def _run_study(
         _write(report, page_of(study.results, study.pool, study.timings))
         written.append(report)
     click.echo(f"Wrote {', '.join(map(str, written))}")
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim surrogate images --out surrogate.npz\n"
+    "nassim surrogate mine --space nasnet --recipe long --out mine.npz",
+)
+@click.argument("store")
+@click.option(
+    "--out",
+    type=_FILE,
+    default=Path("surrogate.npz"),
+    show_default=True,
+    help="Where the surrogates go.",
+)
+@click.option("--space", help="The search space, where the store has several.")
+@click.option("--recipe", help="The training recipe, where the store has several.")
+@click.option(
+    "--split",
+    type=click.Choice(["valid", "merged", "test"]),
+    default="valid",
+    show_default=True,
+    help="What will be searched on; all but 'valid' leak.",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(["max", "final"]),
+    default="max",
+    show_default=True,
+    help="What a run is worth: its best or its last value.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
+def surrogate(
+    store: str,
+    out: Path,
+    space: str | None,
+    recipe: str | None,
+    split: str,
+    quality: Quality,
+    seed: int,
+) -> None:
+    """Fit what any architecture would reach on STORE's datasets.
+
+    A search of the whole space needs such a file. The table says how well it predicts
+    architectures that it was not fitted on.
+    """
+    from nassim.store import Store, find_store
+    from nassim.studies.folds import FoldPlan
+    from nassim.studies.surrogate import fit_surrogates, held_out_table
+
+    opened = Store.open(find_store(store))
+    plan = FoldPlan(
+        str(opened.path),
+        opened.sha,
+        pool="all",
+        space=space,
+        recipe=recipe,
+        split=split,
+        quality=quality,
+    )
+    _check_place("--out", out)
+    click.echo(_said_of(opened))
+    with _Progress() as progress:
+        fitted = fit_surrogates(plan, seed=seed, progress=progress)
+    fitted.save(out)
+    click.echo(held_out_table(fitted))
+    click.echo(f"Wrote {out}")
 
 
 @cli.command(

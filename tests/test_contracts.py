@@ -14,6 +14,7 @@ from nassim.terminators import TERMINATORS
 
 VARIANTS = (
     "lcranknet:steps=5:at_zero=true:fusion=concat",
+    "lcranknet:steps=2:transfer=false:curves=6",
     "asha:variant=promotion:eta=2",
     "baker:train_on=target:curves=6:epochs=(1,4,9)",
     "chandrashekaran:train_on=sources",

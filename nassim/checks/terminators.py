@@ -89,6 +89,8 @@ def check_terminator(terminator: str | Factory) -> tuple[str, ...]:
         checks += _FOR_ESTIMATORS
     if not example.uses_sources:
         checks += _FOR_UNTAUGHT
+        if not example.reads_architectures:
+            checks += _FOR_BLIND
     for check in checks:
         check(factory)
     return tuple(check.__name__ for check in checks)
@@ -343,7 +345,7 @@ def check_candidate_numbers(factory: Factory) -> None:
 
 
 def check_candidate_names(factory: Factory) -> None:
-    """(Methods that do not learn.) What candidates are called changes nothing."""
+    """(Methods that neither learn nor read architectures.) Candidates' names change nothing."""
     world = small_world()
     before, _ = _search(_fitted(factory, world), world)
     after, _ = _search(_fitted(factory, world), renamed(world))
@@ -351,7 +353,7 @@ def check_candidate_names(factory: Factory) -> None:
         before.events,
         after.events,
         f"{_name(before)} decided otherwise when candidates were renamed",
-        "the name of a candidate says nothing; set uses_sources if its parts are learned from",
+        "the name of a candidate says nothing; set reads_architectures if its parts are looked at",
     )
 
 
@@ -445,7 +447,8 @@ _FOR_ALL: tuple[Callable[[Factory], None], ...] = (
     check_costs,
 )
 _FOR_ESTIMATORS = (check_batch_mates, check_probability)
-_FOR_UNTAUGHT = (check_candidate_names, check_dataset_names)
+_FOR_UNTAUGHT = (check_dataset_names,)
+_FOR_BLIND = (check_candidate_names,)
 
 
 # --- how it is done ----------------------------------------------------------------------------

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["CalibrationTable", "calibration_figure", "calibration_table"]
 
 BINS = 10
-SETTINGS = ("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed")
+SETTINGS = (
+    *("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed"),
+    *("source_datasets", "source_architectures"),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,8 @@ class Settings:
     pool: str
     leave_out: str
     quality: str
+    source_datasets: int | None
+    source_architectures: int | None
     runs: str
     seed: int
     workers: int

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["RankingTable", "ranking_figure", "ranking_table"]
 
-SETTINGS = ("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed")
+SETTINGS = (
+    *("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed"),
+    *("given", "source_datasets", "source_architectures"),
+)
 Correlation = Literal["spearman", "kendall"]
 
 

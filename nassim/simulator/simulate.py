@@ -14,7 +14,7 @@ from nassim.errors import ContractError, InputError, LeakageError
 from nassim.optimizers.base import Optimizer, Search
 from nassim.records import Architecture, FloatArray, IntArray, Sources
 from nassim.simulator.clock import Clock, spread
-from nassim.simulator.sources import Replay
+from nassim.simulator.sources import Replayable
 from nassim.terminators.base import Estimator, Job, Terminator
 
 __all__ = ["Accounting", "Episode", "simulate"]
@@ -45,7 +45,7 @@ class Episode:
 
 
 def simulate(
-    replay: Replay,
+    replay: Replayable,
     optimizer: Optimizer,
     terminator: Terminator,
     rng: np.random.Generator,
@@ -59,7 +59,7 @@ def simulate(
     Parameters
     ----------
     replay
-        The recorded runs.
+        The runs: a table's, or those of a surrogate, which any architecture of a space has.
     optimizer, terminator
         Fitted methods; neither is changed.
     rng
@@ -69,12 +69,14 @@ def simulate(
     accounting
         ``"continue"``: a resumed run pays only its new epochs; ``"restart"``: all of them again.
     budget
-        Candidates that may be started; all by default.
+        Candidates that may be started; all of a table by default. A search of a whole space must
+        have one.
 
     Raises
     ------
     InputError
-        if ``workers`` or ``budget`` is below 1, or the accounting is unknown.
+        if ``workers`` or ``budget`` is below 1, a search of a whole space has no budget, or the
+        accounting is unknown.
     ContractError
         if a method proposes or trains what makes no sense, as a run that is being trained already.
     LeakageError
@@ -86,7 +88,15 @@ def simulate(
         raise InputError(f"accounting is {accounting!r}; expected 'continue' or 'restart'.")
     if budget is not None and budget < 1:
         raise InputError(f"budget is {budget}; expected 1 or more candidates.")
-    state = _State(replay, optimizer.begin(replay.candidates(), rng), budget)
+    candidates = replay.candidates()
+    if candidates.space is None:
+        budget = min(len(candidates), len(candidates) if budget is None else budget)
+    elif budget is None:
+        raise InputError(
+            f"A search of the whole space {candidates.space.name!r} has no end of its own; give it "
+            "a budget of candidates."
+        )
+    state = _State(replay, optimizer.begin(candidates, rng), budget)
     session = terminator.begin(state)
     books = _Books(replay, state, restart=accounting == "restart")
     clock = Clock()
@@ -109,7 +119,7 @@ def simulate(
 class _Books:
     """Charges jobs in recorded seconds and announces when they end."""
 
-    def __init__(self, replay: Replay, state: _State, *, restart: bool) -> None:
+    def __init__(self, replay: Replayable, state: _State, *, restart: bool) -> None:
         self._replay = replay
         self._state = state
         self._restart = restart
@@ -151,11 +161,11 @@ class _Books:
 class _State:
     """The view that methods are handed; it answers only for what has been paid for."""
 
-    def __init__(self, replay: Replay, search: Search, budget: int | None) -> None:
+    def __init__(self, replay: Replayable, search: Search, budget: int) -> None:
         n = len(replay.lengths)
         self._replay = replay
         self._search = search
-        self._left = n if budget is None else min(n, budget)
+        self._left = budget
         self._trained = [0] * n
         # The last epoch that may be asked for: -1 until drawn, then how far the run was trained,
         # and max_epochs as soon as it has ended, even if it was shorter.
@@ -166,13 +176,13 @@ class _State:
         self._completion_seconds: list[float] = []
         self._incumbent: int | None = None
         self.n_candidates = self._left
-        self.max_epochs: int = replay.table.max_epochs
+        self.max_epochs: int = replay.max_epochs
 
     # What a method may ask.
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
-        return self._replay.table.architectures
+        return self._replay.architectures
 
     @property
     def incumbent(self) -> int | None:
@@ -191,6 +201,7 @@ class _State:
             )
         self._left -= len(drawn)
         self._started += drawn
+        self._grow()
         paid, n = self._paid, len(self._paid)
         for run in drawn:
             if not 0 <= run < n:
@@ -201,6 +212,15 @@ class _State:
                 raise ContractError(f"The optimizer proposed candidate {run} twice.")
             paid[run] = 0
         return drawn
+
+    def _grow(self) -> None:
+        """Make room for architectures that were named first since the last draw."""
+        self._replay.grow()
+        new = len(self._replay.lengths) - len(self._paid)
+        if new:
+            self._trained += [0] * new
+            self._paid += [-1] * new
+            self._training += [False] * new
 
     def epochs(self, run: int) -> int:
         return self._trained[run]
@@ -233,7 +253,7 @@ class _State:
 
     def completed_runs(self) -> Sources:
         task = self._replay.as_source(np.array(self._completed, np.intp))
-        return Sources((task,), self._replay.table.metric)
+        return Sources((task,), self._replay.metric)
 
     def _unpaid(self, run: int, epoch: int) -> LeakageError:
         return LeakageError(

@@ -2,11 +2,13 @@
 
 A :class:`TableSource` holds validation curves and seconds, never a test value. A :class:`Replay`
 is the table with one recorded run chosen for each candidate (a store may hold several training
-seeds), prepared for fast look-ups; many searches share it, and the estimates made on it.
+seeds), prepared for fast look-ups; many searches share it, and the estimates made on it. Other
+sources of curves are other kinds of :class:`Replayable`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -28,7 +30,7 @@ from nassim.records import (
 )
 from nassim.terminators.base import Estimator
 
-__all__ = ["Quality", "Replay", "TableSource"]
+__all__ = ["Quality", "Replay", "Replayable", "TableSource", "entries"]
 
 Quality = Literal["max", "final"]
 
@@ -177,25 +179,87 @@ class TableSource:
         return len(self.candidate) > len(self.architectures)
 
 
-class Replay:
-    """A table with one run for each candidate, prepared for a loop.
+class Replayable(ABC):
+    """Runs that can be replayed, numbered as the candidates of a search; T epochs at most.
 
     ``..._array`` are arrays; the same without it serves single entries fast, as Python numbers:
     ``values[run, epoch - 1]`` and ``cumulative[run, epoch]`` (memory views, which cost nothing to
     make), ``lengths[run]``, ``completes[run]``, ``qualities[run]`` (lists).
     """
 
+    dataset: Dataset
+    metric: Metric
+    max_epochs: int  # T
+    values_array: FloatArray  # (N, T), higher is better
+    values: memoryview[float]
+    standing_array: FloatArray  # (N, T) what a run is worth so far; read where a search listens
+    standing: memoryview[float]
+    cumulative_array: FloatArray  # (N, T + 1) seconds
+    cumulative: memoryview[float]
+    lengths_array: IntArray  # (N,)
+    lengths: list[int]
+    shortest: int  # before this epoch no run ends
+    completes_array: np.ndarray  # (N,) whether it ends well, with a value
+    completes: list[bool]
+    qualities_array: FloatArray  # (N,)
+    qualities: list[float]
+    n_params: IntArray  # (N,)
+    flops: IntArray  # (N,)
+
+    @property
+    @abstractmethod
+    def architectures(self) -> tuple[Architecture, ...]:
+        """The N candidates."""
+
+    @abstractmethod
+    def candidates(self) -> Candidates:
+        """What a search may propose."""
+
+    @abstractmethod
+    def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
+        """p(better than the incumbent) of every candidate after ``epoch`` epochs."""
+
+    def grow(self) -> None:
+        """Take in the candidates that have been named since; a table has no others."""
+        return
+
+    def as_source(self, runs: IntArray) -> SourceTask:
+        """These candidates' runs, (runs,), as a source dataset; their seeds are not told: 0."""
+        lengths = self.lengths_array[runs]
+        past_end = np.arange(self.max_epochs) >= lengths[:, None]
+        architectures = self.architectures
+        return SourceTask(
+            dataset=self.dataset,
+            architectures=tuple(architectures[run] for run in runs.tolist()),
+            seeds=np.zeros(len(runs), np.int64),
+            curves=np.where(past_end, np.nan, self.values_array[runs]),
+            lengths=lengths,
+            values=self.qualities_array[runs],
+            failed=~self.completes_array[runs],
+            seconds=np.where(past_end, np.nan, np.diff(self.cumulative_array[runs], axis=1)),
+            n_params=self.n_params[runs],
+            flops=self.flops[runs],
+        )
+
+
+class Replay(Replayable):
+    """A table with one run for each candidate, prepared for a loop."""
+
     def __init__(self, table: TableSource, chosen: IntArray | None = None) -> None:
         runs = table.choose(None) if chosen is None else chosen
         self.table = table
-        self.values_array = _rows(table.values, runs)  # (N, T)
-        self.values = _entries(self.values_array)
-        self.standing = _entries(_rows(table.standing, runs))  # read where a search listens
-        self.cumulative_array = _rows(table.cumulative, runs)  # (N, T + 1)
-        self.cumulative = _entries(self.cumulative_array)
+        self.dataset = table.dataset
+        self.metric = table.metric
+        self.max_epochs = table.max_epochs
+        self.values_array = _rows(table.values, runs)
+        self.values = entries(self.values_array)
+        self.standing_array = _rows(table.standing, runs)
+        self.standing = entries(self.standing_array)
+        self.cumulative_array = _rows(table.cumulative, runs)
+        self.cumulative = entries(self.cumulative_array)
         self.lengths_array = table.lengths[runs]
         self.lengths = self.lengths_array.tolist()
-        self.shortest = min(self.lengths)  # before this epoch no run ends
+        self.shortest = min(self.lengths)
         # a run that ended well, but of which nothing was measured, is no result either
         self.completes_array = ~table.failed[runs] & np.isfinite(self.values_array[:, -1])
         self.completes = self.completes_array.tolist()
@@ -207,8 +271,11 @@ class Replay:
         self._probabilities: WeakKeyDictionary[Estimator, dict[tuple[int, int], list[float]]]
         self._probabilities = WeakKeyDictionary()
 
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        return self.table.architectures
+
     def candidates(self) -> Candidates:
-        """What a search on this table may propose."""
         return Candidates(self.table.architectures)
 
     def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
@@ -230,30 +297,13 @@ class Replay:
             known = remembered[epoch, incumbent] = p.tolist()
         return known
 
-    def as_source(self, runs: IntArray) -> SourceTask:
-        """These candidates' runs, (runs,), as a source dataset; their seeds are not told: 0."""
-        lengths = self.lengths_array[runs]
-        past_end = np.arange(self.table.max_epochs) >= lengths[:, None]
-        return SourceTask(
-            dataset=self.table.dataset,
-            architectures=tuple(self.table.architectures[run] for run in runs.tolist()),
-            seeds=np.zeros(len(runs), np.int64),
-            curves=np.where(past_end, np.nan, self.values_array[runs]),
-            lengths=lengths,
-            values=self.qualities_array[runs],
-            failed=~self.completes_array[runs],
-            seconds=np.where(past_end, np.nan, np.diff(self.cumulative_array[runs], axis=1)),
-            n_params=self.n_params[runs],
-            flops=self.flops[runs],
-        )
-
 
 def _rows(values: FloatArray, rows: IntArray) -> FloatArray:
     """These rows; no copy if they are all, as where every candidate has one run."""
     return values if np.array_equal(rows, np.arange(len(values))) else values[rows]
 
 
-def _entries(values: FloatArray) -> memoryview[float]:
+def entries(values: FloatArray) -> memoryview[float]:
     """A view that gives single entries faster than the array does, and as Python numbers."""
     return memoryview(values)  # type: ignore[arg-type]  # an array is a buffer
 

@@ -32,6 +32,8 @@ DECISIONS_SCHEMA = pa.schema(
         ("leave_out", pa.string()),
         ("quality", pa.string()),
         ("leakage", pa.string()),
+        ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
+        ("source_architectures", pa.int32()),  # drawn of each source; null: all
         ("seed", pa.int64()),
         ("target", pa.string()),
         ("method", pa.string()),

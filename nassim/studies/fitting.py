@@ -116,6 +116,8 @@ def each_fit(
         "leave_out": folds.leave_out,
         "quality": folds.quality,
         "leakage": LEAKAGE[folds.split],
+        "source_datasets": folds.source_datasets,
+        "source_architectures": folds.source_architectures,
         "seed": plan.seed,
         "nassim_version": nassim.__version__,
     }

@@ -9,6 +9,7 @@ a study looks at, after the search has ended; no method is ever handed a fold.
 from __future__ import annotations
 
 import functools
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -51,8 +52,13 @@ class FoldPlan:
         marked so in every result.
     quality
         What a run is worth: its ``"max"`` or ``"final"`` value.
-    size, pool_seed
-        Draw at most so many candidates of a target, by this seed.
+    size
+        Draw at most so many candidates of a target.
+    source_datasets, source_architectures
+        Draw at most so many source datasets, and of each at most so many architectures with all
+        their runs. A larger number draws the same ones, and more.
+    pool_seed
+        Of all that is drawn.
     """
 
     store: str
@@ -65,6 +71,8 @@ class FoldPlan:
     quality: Quality = "max"
     size: int | None = None
     pool_seed: int = 0
+    source_datasets: int | None = None
+    source_architectures: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -77,6 +85,10 @@ class FoldPlan:
                 raise InputError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
         if self.size is not None and self.size < MIN_CANDIDATES:
             raise InputError(f"size is {self.size}; expected at least {MIN_CANDIDATES} candidates.")
+        for name in ("source_datasets", "source_architectures"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise InputError(f"{name} is {count}; expected 1 or more.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +137,7 @@ def load_fold(plan: FoldPlan, target: str) -> Fold:
         others = [name for name in names if groups[name] != groups[target]]
     else:
         others = [name for name in names if name != target]
+    others = _drawn(others, plan.source_datasets, plan.pool_seed, target)
     datasets = {dataset.name: dataset for dataset in store.datasets}
     ids, candidate = np.unique(runs.architecture[rows], return_inverse=True)
     table = TableSource(
@@ -262,6 +275,9 @@ def _time_unit(runs: _Runs, rows: np.ndarray) -> str:
 
 def _source_task(plan: FoldPlan, runs: _Runs, dataset: Dataset) -> SourceTask:
     rows = np.flatnonzero(runs.dataset == dataset.name)
+    known = np.unique(runs.architecture[rows]).tolist()
+    kept = _drawn(known, plan.source_architectures, plan.pool_seed, dataset.name)
+    rows = rows[np.isin(runs.architecture[rows], kept)]
     epochs = max(1, int(runs.lengths[rows].max()))
     table = TableSource(
         dataset,
@@ -287,6 +303,14 @@ def _source_task(plan: FoldPlan, runs: _Runs, dataset: Dataset) -> SourceTask:
         n_params=runs.n_params[rows],
         flops=runs.flops[rows],
     )
+
+
+def _drawn(names: list[str], most: int | None, seed: int, of: str) -> list[str]:
+    """At most so many of these names, in their order; more of them are these and others."""
+    if most is None:
+        return names
+    order = np.random.default_rng([seed, zlib.crc32(of.encode())]).permutation(len(names))
+    return [names[place] for place in np.sort(order[:most])]
 
 
 def _only(kind: str, chosen: str | None, found: set[str]) -> str:

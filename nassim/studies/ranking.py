@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from nassim.errors import InputError
 from nassim.ranking.correlation import kendall, spearman
-from nassim.studies.fitting import Fit, each_fit
+from nassim.records import IntArray, Sources
+from nassim.simulator.sources import Replay, TableSource
+from nassim.studies.fitting import Fit, each_fit, mixed_seed
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import to_table
 
@@ -35,6 +37,9 @@ RANKING_SCHEMA = pa.schema(
         ("leave_out", pa.string()),
         ("quality", pa.string()),
         ("leakage", pa.string()),
+        ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
+        ("source_architectures", pa.int32()),  # drawn of each source; null: all
+        ("given", pa.int32()),  # completed runs of the target that methods were handed
         ("seed", pa.int64()),
         ("target", pa.string()),
         ("method", pa.string()),
@@ -67,12 +72,16 @@ class RankingPlan:
         Fits of each method that learns.
     seed
         A method is fitted as in the early-termination study of the same seed.
+    given
+        Candidates of the target, drawn, whose completed runs are handed to methods that learn
+        from the target; no method is asked about them.
     """
 
     methods: str = "last_value,lcranknet"
     epochs: tuple[int, ...] = RANKING_EPOCHS
     model_seeds: int = 3
     seed: int = 0
+    given: int = 0
 
     def __post_init__(self) -> None:
         if not self.epochs or min(self.epochs) < 0 or len(set(self.epochs)) < len(self.epochs):
@@ -81,6 +90,8 @@ class RankingPlan:
             raise InputError(f"model_seeds is {self.model_seeds}; expected 1 or more.")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more.")
+        if self.given < 0:
+            raise InputError(f"given is {self.given}; expected 0 or more.")
 
 
 def run_ranking(
@@ -116,14 +127,20 @@ def run_ranking(
 
 def _correlations(fit: Fit) -> list[_Row]:
     """Fit once, and correlate after each epoch."""
-    fold = load_fold(fit.folds, fit.target)
+    fold, plan = load_fold(fit.folds, fit.target), fit.plan
     table = fold.table
+    given = _given(table, plan, fit.target)
     estimator = fit.fitted(fold)
+    if len(given):
+        completed = Replay(table).as_source(given)
+        estimator = estimator.trained_on(Sources((completed,), table.metric))
+    asked = ~np.isin(table.candidate, given)
     rows: list[_Row] = []
-    for epoch in sorted(fit.plan.epochs):
+    for epoch in sorted(plan.epochs):
         if not estimator.from_epoch <= epoch < table.max_epochs:
             continue
         scores = estimator.score(table.estimates(estimator, epoch))
+        scores = np.where(asked, scores, np.nan)
         rows.append(
             {
                 "target": fit.target,
@@ -131,11 +148,27 @@ def _correlations(fit: Fit) -> list[_Row]:
                 "model_seed": fit.model_seed,
                 "options": json.dumps(dict(fit.specification.options), sort_keys=True),
                 "learns": estimator.uses_sources,
+                "given": plan.given,
                 "epoch": epoch,
-                "runs": int((table.lengths >= epoch).sum()),
+                "runs": int((asked & (table.lengths >= epoch)).sum()),
                 "scored": int(np.isfinite(scores).sum()),
                 "spearman": spearman(scores, table.qualities),
                 "kendall": kendall(scores, table.qualities),
             }
         )
     return rows
+
+
+def _given(table: TableSource, plan: RankingPlan, target: str) -> IntArray:
+    """Candidates whose runs are handed out, the same for every method: all that were completed."""
+    if plan.given == 0:
+        return np.zeros(0, np.intp)
+    rng = np.random.default_rng([2, mixed_seed(plan.seed, target)])
+    complete = np.flatnonzero(Replay(table).completes_array)
+    if plan.given > len(complete) - 2:
+        raise InputError(
+            f"given is {plan.given}; expected at least 2 of the {len(complete)} completed runs on "
+            f"{target!r} to be left to ask about."
+        )
+    drawn: IntArray = np.sort(rng.permutation(complete)[: plan.given])
+    return drawn

@@ -32,6 +32,9 @@ __all__ = [
     "write_table",
 ]
 
+# Columns that files of earlier versions do not have; there they are null.
+LATER = ("source_datasets", "source_architectures", "given")
+
 _KEYS = [
     ("target", pa.string()),
     ("method", pa.string()),
@@ -48,6 +51,8 @@ _STAMP = [
     ("pool", pa.string()),  # disjoint | shared | all
     ("leave_out", pa.string()),  # dataset | group
     ("quality", pa.string()),  # max | final: what a run is worth
+    ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
+    ("source_architectures", pa.int32()),  # drawn of each source; null: all
     ("runs", pa.string()),  # drawn | first: which training seed is replayed
     ("seed", pa.int64()),  # of the study: orders and fits come from it
 ]
@@ -232,7 +237,8 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
-    """Read one file of results; columns that are not of the schema are passed over.
+    """Read one file of results; columns that are not of the schema are passed over, and those of
+    ``LATER`` that are missing are null.
 
     Raises
     ------
@@ -249,7 +255,12 @@ def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
         ) from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{str(path)!r} is no Parquet file that can be read ({error}).") from error
-    if missing := [name for name in schema.names if name not in table.schema.names]:
+    missing = [name for name in schema.names if name not in table.schema.names]
+    for name in LATER:
+        if name in missing:
+            missing.remove(name)
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    if missing:
         raise InputError(
             f"{str(path)!r} is no results table of nassim: column {missing[0]!r} is missing."
         )

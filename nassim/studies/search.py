@@ -316,6 +316,8 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
         "pool": folds.pool,
         "leave_out": folds.leave_out,
         "quality": folds.quality,
+        "source_datasets": folds.source_datasets,
+        "source_architectures": folds.source_architectures,
         "runs": plan.runs,
         "seed": plan.seed,
         "budget": plan.budget,

@@ -315,6 +315,8 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> 
         "pool": folds.pool,
         "leave_out": folds.leave_out,
         "quality": folds.quality,
+        "source_datasets": folds.source_datasets,
+        "source_architectures": folds.source_architectures,
         "runs": plan.runs,
         "seed": plan.seed,
         "optimizer": "random",

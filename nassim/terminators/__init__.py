@@ -9,6 +9,8 @@ TERMINATORS: dict[str, str] = {
     "baker": "nassim.terminators.baker:Baker",
     "chandrashekaran": "nassim.terminators.chandrashekaran:Chandrashekaran",
     "domhan": "nassim.terminators.domhan:Domhan",
+    "dyhpo": "nassim.terminators.dyhpo:DyHPO",
+    "freeze_thaw": "nassim.terminators.freeze_thaw:FreezeThaw",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",

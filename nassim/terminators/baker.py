@@ -105,7 +105,7 @@ class Baker(Estimator):
     def judge(self, view: View) -> Judge:
         if self.train_on == "sources":
             return super().judge(view)
-        return TargetJudge(view, self._trained_on, self.curves, again=False)
+        return TargetJudge(view, self.trained_on, self.curves, again=False)
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         """Mean and deviation of the quality of each run, (runs, 2); NaN where nothing was
@@ -126,8 +126,9 @@ class Baker(Estimator):
             estimates[measured, 1] = regressor.deviation
         return estimates
 
-    def _trained_on(self, completed: Sources) -> Baker:
-        """The same estimator, fitted on these runs of the target."""
+    def trained_on(self, completed: Sources) -> Baker:
+        if self.train_on == "sources":
+            return self
         twin = Baker(self.delta, self.epochs, "target", self.curves)
         twin._learn(completed, [_Setting()])
         return twin

@@ -112,6 +112,7 @@ class Terminator(ABC):
     """Decides which runs are trained, and for how long."""
 
     uses_sources = False  # whether ``fit`` learns from other datasets
+    reads_architectures = False  # whether it looks at what candidates are made of
     # options that make it cheap enough to be checked each time the tests run, if it is not
     quick_options: ClassVar[Mapping[str, object]] = {}
 
@@ -254,6 +255,11 @@ class Estimator(Rule):
             setattr(twin, option, getattr(other, option))
         return twin
 
+    def trained_on(self, completed: Sources) -> Estimator:
+        """What it becomes with these completed runs of the target; itself, unless it learns from
+        the target. Must leave it as it is."""
+        return self
+
     @abstractmethod
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         """What the beginnings of runs say about them, (runs, k) or (runs,).
@@ -308,15 +314,24 @@ class TargetJudge(Judge):
     least
         Completed runs from which it learns for the first time.
     again
-        Whether it learns anew after each later run that is completed.
+        Whether it learns anew from the later ones too.
+    growth
+        By how many times as many runs as the last time, and one more at the least.
     """
 
     def __init__(
-        self, view: View, learn: Callable[[Sources], Estimator], least: int, *, again: bool
+        self,
+        view: View,
+        learn: Callable[[Sources], Estimator],
+        least: int,
+        *,
+        again: bool,
+        growth: float = 1.0,
     ) -> None:
         self._view = view
         self._learn = learn
         self._again = again
+        self._growth = growth
         self._due = least  # completed runs at which it learns next
         self._judge: Judge | None = None
 
@@ -324,7 +339,7 @@ class TargetJudge(Judge):
         known = len(self._view.completed)
         if known >= self._due and (self._judge is None or self._again):
             self._judge = _EstimatorJudge(self._learn(self._view.completed_runs()), self._view)
-            self._due = known + 1
+            self._due = max(known + 1, math.ceil(self._growth * known))
         return Action.CONTINUE if self._judge is None else self._judge.decide(run, epoch)
 
 

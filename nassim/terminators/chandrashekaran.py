@@ -91,7 +91,7 @@ class Chandrashekaran(Estimator):
     def judge(self, view: View) -> Judge:
         if self.train_on == "sources":
             return super().judge(view)
-        return TargetJudge(view, self._trained_on, self.curves, again=True)
+        return TargetJudge(view, self.trained_on, self.curves, again=True)
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         """Mean and deviation of the quality of each run, (runs, 2); NaN where a run has an epoch
@@ -116,8 +116,9 @@ class Chandrashekaran(Estimator):
                 estimates[rows] = _mean_and_deviation(*fits, qualities, slack)
         return estimates
 
-    def _trained_on(self, completed: Sources) -> Chandrashekaran:
-        """The same estimator, with these runs of the target."""
+    def trained_on(self, completed: Sources) -> Chandrashekaran:
+        if self.train_on == "sources":
+            return self
         twin = Chandrashekaran(self.delta, self.epochs, "target", self.curves)
         twin._learn(completed)
         return twin

@@ -2,8 +2,8 @@
 
 A network scores the beginning of a run, f(architecture, curve so far, dataset), such that
 p(run i ends better than run j) = sigmoid(f_i - f_j). It is trained on pairs of complete runs of
-the *other* datasets, both cut after the same epoch, and never sees the target. A run is stopped
-if p(better than the incumbent) <= delta.
+the *other* datasets, both cut after the same epoch, and never sees the target (but for the ablation
+``transfer=false``). A run is stopped if p(better than the incumbent) <= delta.
 
 The body of the paper was not at hand, and no official code is known: sizes, learning rate, delta
 and decision epochs are ours. ``docs/methods/lcranknet.md`` lists every difference.
@@ -14,6 +14,7 @@ How to read this file: the estimator; what it turns into numbers; the network; i
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +37,15 @@ from nassim.records import (
     Sources,
     SourceTask,
 )
-from nassim.terminators.base import DECISION_EPOCHS, Estimator, check_count, check_share
+from nassim.terminators.base import (
+    DECISION_EPOCHS,
+    Estimator,
+    Judge,
+    TargetJudge,
+    View,
+    check_count,
+    check_share,
+)
 
 __all__ = ["LCRankNet", "pair_loss"]
 
@@ -92,6 +101,12 @@ class LCRankNet(Estimator):
         source has is read by an embedding that was trained.
     steps
         Training steps of a network.
+    transfer
+        False, for an ablation: learn from the completed runs of the target alone, which are
+        trained fully and paid for; for the first time from ``curves`` of them, and anew each time
+        that they have doubled.
+    curves
+        With ``transfer=False``, how many.
 
     Raises
     ------
@@ -100,6 +115,7 @@ class LCRankNet(Estimator):
     """
 
     uses_sources = True
+    reads_architectures = True
     quick_options: ClassVar[Mapping[str, object]] = {"steps": 5}
 
     def __init__(
@@ -116,6 +132,8 @@ class LCRankNet(Estimator):
         lengths: Literal["one", "each"] = "one",
         token_dropout: float = 0.0,
         steps: int = 1200,
+        transfer: bool = True,
+        curves: int = 10,
     ) -> None:
         if not (architecture or curve):
             raise InputError("architecture and curve are both false; leave one of them on.")
@@ -140,22 +158,45 @@ class LCRankNet(Estimator):
         self.lengths = lengths
         self.token_dropout = check_share("token_dropout", token_dropout)
         self.steps = check_count("steps", steps)
+        self.transfer = self.uses_sources = transfer
+        self.curves = check_count("curves", curves, least=2)
+        self._seed = 0
         # a network for each length from which on it reads curves, ascending
         self._fitted: tuple[_Inputs, dict[int, _Network]] | None = None
 
     def fit(self, sources: Sources, seed: int) -> None:
-        """Train the network on the source datasets; same seed and sources, same scores.
+        """Train the network on the source datasets; same seed and sources, same scores. Without
+        transfer, only the seed is taken.
 
         Raises
         ------
         InputError
             if there is no source dataset with two runs, or sources are of several spaces.
         """
+        self._seed = seed
+        if self.transfer:
+            self._train_on(sources)
+
+    def judge(self, view: View) -> Judge:
+        if self.transfer:
+            return super().judge(view)
+        return TargetJudge(view, self.trained_on, self.curves, again=True, growth=2)
+
+    def trained_on(self, completed: Sources) -> Estimator:
+        if self.transfer:
+            return self
+        twin = copy.copy(self)
+        twin.dataset_embedding = False  # of the only dataset, which is the target
+        twin._train_on(completed)
+        return twin
+
+    def _train_on(self, sources: Sources) -> None:
+        seed = self._seed
         tasks = [task for task in sources.tasks if len(task.architectures) > 1]
         if not tasks:
             raise InputError(
                 "LCRankNet was given no source dataset with two runs or more; it learns from "
-                "other datasets only. Use a store with at least two datasets."
+                "other datasets. Use a store with at least two datasets, or transfer=false."
             )
         inputs = _Inputs.fit(tasks, sources.metric)
         least = self.from_epoch
@@ -178,6 +219,8 @@ class LCRankNet(Estimator):
     def estimate(self, prefixes: Prefixes) -> FloatArray:
         """One score a run, (runs,): the higher, the better the run will end. NaN where a run was
         trained but nothing of it was measured."""
+        if self._fitted is None and not self.transfer:
+            return np.full(len(prefixes), np.nan)  # nothing of the target was completed
         if self._fitted is None:
             raise InputError("LCRankNet must be fitted on source datasets before it can estimate.")
         inputs, networks = self._fitted

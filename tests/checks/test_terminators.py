@@ -33,11 +33,15 @@ def test_only_checks_that_apply_are_run() -> None:
     assert {"check_batch_mates", "check_probability"} <= set(check_terminator(LastValue))
     assert "check_batch_mates" not in check_terminator(Never)
     assert "check_candidate_names" not in check_terminator(Learned)
+    assert {"check_candidate_names", "check_dataset_names"} <= set(check_terminator(Never))
+    names = check_terminator(ReadsNames)
+    assert "check_dataset_names" in names
+    assert "check_candidate_names" not in names
 
 
 def test_every_public_check_is_run_for_some_kind_of_terminator() -> None:
     ran = {check.__name__ for check in (*checks._FOR_ALL, *checks._FOR_ESTIMATORS)}
-    ran |= {check.__name__ for check in checks._FOR_UNTAUGHT}
+    ran |= {check.__name__ for check in (*checks._FOR_UNTAUGHT, *checks._FOR_BLIND)}
     assert ran | {"check_terminator"} == set(checks.__all__)
 
 
@@ -242,6 +246,12 @@ class PrefersOddNumbers(Simple):
 class PrefersShortNames(Simple):
     def good(self, view: View, run: int, epoch: int) -> bool:
         return len(view.architectures[run].id) < 50 or super().good(view, run, epoch)
+
+
+class ReadsNames(PrefersShortNames):
+    """The same, which says so."""
+
+    reads_architectures = True
 
 
 class LikesItsNeighbours(Simple):

@@ -33,9 +33,9 @@ def test_mean_ranks_by_hand() -> None:
 
 
 def test_ranks_count_and_not_how_far_values_are_apart() -> None:
-    first = [0.9, 0.8, 0.7, 0.6, 0.5]
-    far_apart = [0.0, 0.4, 0.5, 0.01, 0.02]
-    assert order(AverageRank(), POOL, source(first), source(far_apart)) == [1, 2, 0, 3, 4]
+    """The mean of standardised values would begin with number 3."""
+    outstanding = [4, 3, 2, 100, 1]  # ranks 2 3 4 1 5
+    assert order(AverageRank(), POOL, source([5, 4, 3, 2, 1]), source(outstanding))[0] == 0
 
 
 def test_equal_values_share_their_rank() -> None:

@@ -79,6 +79,8 @@ def make_study(
                             "metric": "accuracy",
                             "pool": "disjoint",
                             "leave_out": "dataset",
+                            "source_datasets": None,
+                            "source_architectures": None,
                             "quality": "max",
                             "runs": "drawn",
                             "seed": 0,

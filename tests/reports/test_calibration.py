@@ -20,6 +20,8 @@ def decisions(*rows, **stamp):
         "metric": "accuracy",
         "pool": "disjoint",
         "leave_out": "dataset",
+        "source_datasets": None,
+        "source_architectures": None,
         "quality": "max",
         "leakage": "none",
         "seed": 0,

@@ -62,6 +62,8 @@ def study_of(
                         "pool": "disjoint",
                         "leave_out": "dataset",
                         "quality": "max",
+                        "source_datasets": None,
+                        "source_architectures": None,
                         "runs": "drawn",
                         "seed": 0,
                         "target": target,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,49 @@ def test_leaving_a_group_out_leaves_its_relatives_out(plan: Make) -> None:
     assert [task.dataset.name for task in fold.sources.tasks] == ["digits", "letters"]
 
 
+def test_sources_may_be_fewer(plan: Make) -> None:
+    whole = load_fold(plan(), "digits")
+    for count in (1, 2, 9):
+        drawn = [
+            [
+                task.dataset.name
+                for task in load_fold(plan(source_datasets=count, **o), "digits").sources.tasks
+            ]
+            for o in ({}, {}, {"source_architectures": 3})
+        ]
+        assert drawn[0] == drawn[1] == drawn[2]
+        assert len(drawn[0]) == min(count, 2)
+    firsts = {
+        load_fold(plan(source_datasets=1, pool_seed=seed), "digits").sources.tasks[0].dataset.name
+        for seed in range(6)
+    }
+    assert firsts == {"clothes", "letters"}
+    assert load_fold(plan(source_datasets=1), "digits").table.architectures == (
+        whole.table.architectures
+    )
+
+
+def test_sources_may_have_fewer_architectures_with_all_their_runs(plan: Make) -> None:
+    whole = load_fold(plan(), "digits")
+    kept: list[set[str]] = []
+    for count in (1, 3, 7, 8, 99):
+        fold = load_fold(plan(source_architectures=count), "digits")
+        assert np.array_equal(fold.table.values, whole.table.values)
+        kept.append(source_ids(fold, "letters"))
+        assert len(kept[-1]) == min(count, 8)
+        for task, all_of_it in zip(fold.sources.tasks, whole.sources.tasks, strict=True):
+            ids_of_all = [a.id for a in all_of_it.architectures]
+            chosen = [
+                k
+                for k, name in enumerate(ids_of_all)
+                if name in source_ids(fold, task.dataset.name)
+            ]
+            assert task.values.tolist() == all_of_it.values[chosen].tolist()
+    assert all(few <= more for few, more in itertools.pairwise(kept))  # the same ones, and more
+    others = source_ids(load_fold(plan(source_architectures=3, pool_seed=1), "digits"), "letters")
+    assert others != kept[1]
+
+
 def test_a_source_says_what_was_recorded(plan: Make, tiny_store: Path) -> None:
     fold = load_fold(plan(), "digits")
     store = Store.open(tiny_store)
@@ -266,6 +310,8 @@ def test_an_unknown_target_is_refused(plan: Make) -> None:
         ({"split": "train"}, "split is 'train'; expected one of valid, merged, test"),
         ({"quality": "mean"}, "quality is 'mean'; expected one of max, final"),
         ({"size": 1}, "size is 1; expected at least 2 candidates"),
+        ({"source_datasets": 0}, "source_datasets is 0; expected 1 or more"),
+        ({"source_architectures": 0}, "source_architectures is 0; expected 1 or more"),
     ],
 )
 def test_odd_options_are_refused(plan: Make, options: dict[str, Any], message: str) -> None:

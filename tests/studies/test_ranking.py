@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -98,6 +99,55 @@ def test_scores_and_not_column_0_are_ranked_and_silence_is_counted(
     assert {(row["runs"], row["scored"]) for row in found} == {(9, 8)}
 
 
+LEARNER = '''
+import numpy as np
+from nassim.terminators.base import Estimator
+
+class Learner(Estimator):
+    """Scores runs by how many runs of the target it was handed, times their last values."""
+
+    def __init__(self, delta=0.5, epochs="every", at_zero=False):
+        super().__init__(delta, epochs, at_zero)
+        self.handed = 0
+
+    def trained_on(self, completed):
+        (task,) = completed.tasks
+        twin = Learner()
+        twin.handed = len(task.values)
+        assert np.isfinite(task.curves).all() and not task.failed.any()
+        return twin
+
+    def estimate(self, prefixes):
+        return self.handed * prefixes.curves[:, -1]
+'''
+
+
+def test_completed_runs_of_the_target_are_given_to_who_learns_from_them(
+    folds: FoldPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "learner.py").write_text(LEARNER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "learner", raising=False)
+    methods = "learner:Learner,last_value"
+    without = rows(folds, methods, ["digits"], epochs=(1,))
+    assert math.isnan(without[0]["spearman"])
+    learned, last = rows(folds, methods, ["digits"], epochs=(1,), given=4)
+    assert learned["given"] == 4
+    assert learned["spearman"] == last["spearman"] != without[1]["spearman"]
+    # one of the eight candidates failed; the four that were given away are asked of nobody
+    assert learned["runs"] == last["runs"] == last["scored"] in (4, 5)
+    with pytest.raises(InputError, match=r"given is 6; expected at least 2 of the 7 completed"):
+        rows(folds, methods, ["digits"], given=6)
+
+
+def test_sources_may_be_cut_and_results_say_so(folds: FoldPlan) -> None:
+    less = dataclasses.replace(folds, source_datasets=1, source_architectures=3)
+    whole, cut = (rows(f, "lcranknet:steps=2", ["digits"], epochs=(0,)) for f in (folds, less))
+    assert {row["source_datasets"] for row in whole} == {None}
+    assert {(row["source_datasets"], row["source_architectures"]) for row in cut} == {(1, 3)}
+    assert cut[0]["spearman"] != whole[0]["spearman"]
+
+
 def test_equal_scores_have_no_correlation(folds: FoldPlan, seer: str) -> None:
     found = rows(folds, f"{seer}:direction=0", ["digits"], epochs=(1,), model_seeds=1)
     assert math.isnan(found[0]["spearman"])
@@ -146,6 +196,7 @@ def test_what_is_no_estimator_or_out_of_range_is_refused(folds: FoldPlan) -> Non
         ({"epochs": (-1,)}, "epochs is"),
         ({"model_seeds": 0}, "model_seeds is 0"),
         ({"seed": -1}, "seed is -1"),
+        ({"given": -1}, "given is -1"),
     ):
         with pytest.raises(InputError, match=message):
             RankingPlan(**options)  # type: ignore[arg-type]

@@ -122,6 +122,19 @@ def test_columns_of_a_later_version_are_passed_over(study: Study, tmp_path: Path
     assert read_study(path).results.schema.names == RESULTS_SCHEMA.names
 
 
+def test_columns_that_an_earlier_version_did_not_write_are_null(
+    study: Study, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.parquet"
+    study.write(path)
+    earlier = study.results.drop_columns(["source_datasets", "source_architectures"])
+    pq.write_table(earlier, path)
+    found = read_study(path).results
+    assert found.schema == RESULTS_SCHEMA
+    assert found["source_datasets"].null_count == found.num_rows == 3
+    assert found.select(earlier.schema.names).equals(earlier)
+
+
 def test_the_same_results_are_the_same_bytes(study: Study, tmp_path: Path) -> None:
     for name in ("one", "two"):
         study.write(tmp_path / f"{name}.parquet")

@@ -94,8 +94,8 @@ def test_a_level_that_all_runs_share_cancels_out() -> None:
     lower = dataclasses.replace(task, curves=task.curves - 10, values=task.values - 10)
     estimator = Baker(train_on="target", curves=10)
     for one, two in zip(
-        estimator._trained_on(Sources((task,))).estimate(cut(task, 5)),
-        estimator._trained_on(Sources((lower,))).estimate(cut(lower, 5)),
+        estimator.trained_on(Sources((task,))).estimate(cut(task, 5)),
+        estimator.trained_on(Sources((lower,))).estimate(cut(lower, 5)),
         strict=True,
     ):
         assert two == pytest.approx([one[0] - 10, one[1]], abs=1e-4)

@@ -169,9 +169,9 @@ def test_it_learns_from_completed_runs_and_from_each_later_one() -> None:
     known: list[int] = []
 
     class Watched(Chandrashekaran):
-        def _trained_on(self, completed: Sources) -> Chandrashekaran:
+        def trained_on(self, completed: Sources) -> Chandrashekaran:
             known.append(len(completed.tasks[0].values))
-            return super()._trained_on(completed)
+            return super().trained_on(completed)
 
     world = small_world()
     recorder = Recorder(Watched(curves=4, delta=0.3))

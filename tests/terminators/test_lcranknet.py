@@ -15,6 +15,8 @@ import torch
 from scipy.stats import spearmanr
 
 from nassim.checks.planted import planted_tasks
+from nassim.checks.recording import FixedOrder, Recorder
+from nassim.checks.worlds import small_world
 from nassim.encodings import PADDING, UNKNOWN, TokenEncoder
 from nassim.errors import InputError
 from nassim.records import (
@@ -27,8 +29,10 @@ from nassim.records import (
     Sources,
     SourceTask,
 )
+from nassim.simulator import simulate
 from nassim.spaces import get_space
 from nassim.terminators import lcranknet
+from nassim.terminators.base import Estimator
 from nassim.terminators.lcranknet import LCRankNet, pair_loss
 
 PERPLEXITY = Metric("perplexity", higher_is_better=False, bounds=(0.0, math.inf))
@@ -464,6 +468,70 @@ def test_architectures_may_be_texts_of_any_length() -> None:
 
 
 # -- what is refused -----------------------------------------------------------------------------
+
+
+# -- without transfer ----------------------------------------------------------------------------
+
+
+def test_without_transfer_it_learns_from_completed_runs_and_again_when_they_double() -> None:
+    known: list[int] = []
+
+    class Watched(LCRankNet):
+        def trained_on(self, completed: Sources) -> Estimator:
+            (task,) = completed.tasks
+            assert (task.lengths == 27).all()
+            known.append(len(task.values))
+            return super().trained_on(completed)
+
+    world = small_world()
+    for delta, expected in ((0.0, [4, 8, 16]), (0.48, [4])):
+        known.clear()
+        estimator = Watched(steps=20, transfer=False, curves=4, delta=delta)
+        estimator.fit(world.sources, seed=0)
+        recorder, order = Recorder(estimator), FixedOrder(range(24))
+        episode = simulate(world.replay(), order, recorder, np.random.default_rng(0))
+        stopped = [event.runs[0] for event in recorder.events if event.what == "STOP"]
+        assert min(stopped, default=24) >= 4
+        assert bool(stopped) is (delta > 0)
+        assert episode.completed[:4] == (0, 1, 2, 3)
+        assert known[:3] == expected
+
+
+def test_without_transfer_sources_change_nothing_but_the_seed_does() -> None:
+    def scores(sources: Sources, seed: int) -> bytes:
+        estimator = LCRankNet(steps=5, transfer=False)
+        estimator.fit(sources, seed)
+        assert np.isnan(estimator.estimate(target(3))).all()  # nothing was paid for yet
+        learned = estimator.trained_on(Sources(small()[-1:]))
+        assert np.isnan(estimator.estimate(target(3))).all()  # and it stays as it is
+        return learned.estimate(target(3)).tobytes()
+
+    with_sources = scores(Sources(small()[:-1]), 0)
+    assert with_sources == scores(Sources(()), 0) != scores(Sources(()), 1)
+    assert not LCRankNet(transfer=False).uses_sources
+    assert LCRankNet().uses_sources
+    assert fitted().trained_on(Sources(small()[-1:])) is fitted()
+
+
+def test_without_transfer_it_ranks_what_it_did_not_see() -> None:
+    task = small()[-1]
+    rows = np.arange(40) < 25
+    half = dataclasses.replace(
+        task,
+        architectures=task.architectures[:25],
+        **{
+            name: getattr(task, name)[rows]
+            for name in ("seeds", "curves", "lengths", "values", "failed", "seconds")
+        },
+        n_params=task.n_params[rows],
+        flops=task.flops[rows],
+    )
+    learned = LCRankNet(steps=60, transfer=False).trained_on(Sources((half,)))
+    scores = learned.estimate(target(8, slice(25, None)))
+    assert spearmanr(scores, task.values[25:])[0] > 0.5
+    other = dataclasses.replace(half, values=-half.values)
+    turned = LCRankNet(steps=60, transfer=False).trained_on(Sources((other,)))
+    assert spearmanr(turned.estimate(target(8, slice(25, None))), task.values[25:])[0] < 0
 
 
 def test_without_sources_there_is_nothing_to_learn() -> None:

@@ -51,6 +51,11 @@ GUARDS = {
     "asha": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
     "chandrashekaran": (r" 9  done", r" 2  STOP", r" [358]  STOP", r" 8  CONTINUE"),
     "domhan": (r" 5  CONTINUE", r" 5  STOP", r" 8  CONTINUE", r" 8  STOP"),
+    "freeze_thaw": (
+        r" 0  train until 1 ",
+        r" [1-7]  train until [2-8] ",
+        r" [1-7]  train until 9 ",
+    ),
     "hyperband": (  # three brackets
         r" 0  train until 1 +(\d+ ){8}\d+$",
         r" 0  train until 3 +(\d+ ){4}\d+$",
@@ -69,9 +74,13 @@ GUARDS = {
 }
 EXACT = {"best_elsewhere", "bounding_box", "rush"}  # these learn, but compare only
 INEXACT = {"nao"}  # these learn from the target alone, and yet in a network
-# A sampler turns the last bits of a processor's exponentials into other chains. These options leave
-# no decision to chance: traces of other seeds are the same.
-INSTEAD = {"domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2"}
+INSTEAD = {
+    # A sampler turns the last bits of a processor's exponentials into other chains. These options
+    # leave no decision to chance: traces of other seeds are the same.
+    "domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2",
+    # So would long training; after a few steps these bits are far below what is rounded away.
+    "dyhpo": "dyhpo:iterations=3:refinement=1:budget=0.2",
+}
 OTHERS = {
     "asha-promotion": Trace(
         "asha:eta=2:variant=promotion",

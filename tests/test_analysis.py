@@ -1,0 +1,91 @@
+"""Scripts of ``analysis/`` that run a study: their methods can be built, and they run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow.parquet as pq
+import pytest
+
+from nassim.loading import parse_specifications
+from nassim.studies.fitting import build_estimator, build_terminator
+from nassim.terminators import TERMINATORS
+
+FOLDER = Path(__file__).parents[1] / "analysis"
+Script = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Imports a script, whose results and figures go to a folder of the test's own."""
+    monkeypatch.syspath_prepend(FOLDER)
+    for path in FOLDER.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    arguments = importlib.import_module("arguments")
+    monkeypatch.setattr(arguments, "HERE", tmp_path / "analysis")
+    return importlib.import_module
+
+
+def test_every_setting_of_the_sweep_can_be_built(script: Script) -> None:
+    specifications = parse_specifications(script("front").settings(), TERMINATORS, "terminator")
+    for specification in specifications:
+        build_terminator(specification)
+    missing = set(TERMINATORS) - {specification.name for specification in specifications}
+    assert missing == {"rush"}  # which needs another pool
+
+
+def test_every_component_can_be_taken_away(script: Script) -> None:
+    methods = script("components").METHODS
+    assert len(set(methods)) == len(methods) == 9
+    for specification in parse_specifications(",".join(methods), TERMINATORS, "terminator"):
+        build_estimator(specification)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ranking", "--methods last_value,lcranknet:steps=2 --epochs 0,1,3"),
+        ("calibration", "--methods last_value --orders 2"),
+        ("front", "--methods never,asha:eta=2,asha:eta=3 --orders 2"),
+        (
+            "components",
+            "--methods lcranknet:steps=2,lcranknet:steps=2:transfer=false --epochs 1,3 --given 3 "
+            "--baseline lcranknet:steps=2",
+        ),
+        (
+            "sources_needed",
+            "--methods lcranknet:steps=2 --epochs 0,3 --datasets 1 --architectures 2,4",
+        ),
+    ],
+)
+def test_a_script_runs_and_reads_what_it_wrote(
+    script: Script,
+    name: str,
+    options: str,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script(name).main
+    monkeypatch.setattr(sys, "argv", [name])
+    main()
+    assert "is not there yet; make it with --store" in capsys.readouterr().out
+    common = ["--store", str(tiny_store), "--pool", "all", "--targets", "digits,letters"]
+    arguments = [*common, "--model-seeds", "1", *options.split()]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    main()
+    first = capsys.readouterr().out
+    assert pq.read_metadata(tmp_path / "analysis" / "results" / f"{name}.parquet").num_rows > 0
+    assert (tmp_path / "docs" / "figures" / f"{name}.png").stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", [name, *options.split()])
+    main()
+    table = capsys.readouterr().out
+    assert table in first
+    if name == "sources_needed":
+        for method in ("all", "1 datasets", "2 architectures", "4 architectures"):
+            assert f"lcranknet:steps=2, {method}" in table
