@@ -8,12 +8,14 @@ import functools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from nassim.checks.planted import planted_tasks
 from nassim.errors import InputError
 from nassim.optimizers.base import Candidates
 from nassim.optimizers.epd import EncoderPredictorDecoder
 from nassim.optimizers.nao import NAO, LatentSearch
+from nassim.optimizers.ridge import Ridge
 from nassim.optimizers.xfernas import XferNAS
 from nassim.records import FloatArray, Sources, SourceTask
 from nassim.spaces import get_space
@@ -214,6 +216,29 @@ def test_the_first_architectures_are_better_than_random_ones() -> None:
     assert first < 0.25
     assert first_five < 0.25
     assert not twin < 0.25  # of five, because one random draw may be lucky
+
+
+@pytest.mark.slow
+def test_before_any_result_it_ranks_nearly_as_well_as_ridge() -> None:
+    """Whose features the planted qualities are all but linear in."""
+    found = []
+    for seed in range(2):
+        planted = planted_tasks(epochs=2, seed=seed)
+        for fold in range(2):
+            target, sources = planted[fold], planted[:fold] + planted[fold + 1 :]
+            xfernas, ridge = XferNAS(), Ridge()
+            xfernas.fit(Sources(sources), seed=0)
+            ridge.fit(Sources(sources), seed=0)
+            n = len(target.architectures)
+            search = ridge.begin(Candidates(target.architectures), np.random.default_rng(0))
+            places = np.empty(n)
+            places[search.ask(n)] = np.arange(n)
+            with torch.no_grad():
+                scores = network_of(xfernas).score(codes(xfernas, target)).numpy()
+            found.append([spearmanr(s, target.values)[0] for s in (scores, -places)])
+    neural, linear = np.mean(found, axis=0)
+    assert neural >= linear - 0.1
+    assert linear > 0.6
 
 
 # -- without a table, and what is refused --------------------------------------------------------
