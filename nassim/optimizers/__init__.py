@@ -9,8 +9,10 @@ OPTIMIZERS: dict[str, str] = {
     "best_elsewhere": "nassim.optimizers.best_elsewhere:BestElsewhere",
     "bounding_box": "nassim.optimizers.bounding_box:BoundingBox",
     "copula": "nassim.optimizers.copula:Copula",
+    "nao": "nassim.optimizers.nao:NAO",
     "nearest_dataset": "nassim.optimizers.nearest_dataset:NearestDataset",
     "random": "nassim.optimizers.random_search:RandomSearch",
     "ridge": "nassim.optimizers.ridge:Ridge",
+    "xfernas": "nassim.optimizers.xfernas:XferNAS",
     "zero_shot": "nassim.optimizers.zero_shot:ZeroShot",
 }

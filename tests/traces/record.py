@@ -73,6 +73,7 @@ GUARDS = {
     ),
 }
 EXACT = {"best_elsewhere", "bounding_box", "rush"}  # these learn, but compare only
+INEXACT = {"nao"}  # these learn from the target alone, and yet in a network
 INSTEAD = {
     # A sampler turns the last bits of a processor's exponentials into other chains. These options
     # leave no decision to chance: traces of other seeds are the same.
@@ -126,7 +127,10 @@ def learns(trace: Trace) -> bool:
     parsed = [parse_specification(trace.specification, TERMINATORS, "terminator")]
     if trace.optimizer:
         parsed.append(parse_specification(trace.optimizer, OPTIMIZERS, "optimizer"))
-    return any(load(each.path).uses_sources and each.name not in EXACT for each in parsed)
+    return any(
+        each.name in INEXACT or (load(each.path).uses_sources and each.name not in EXACT)
+        for each in parsed
+    )
 
 
 class _TimedRecorder(Recorder):
