@@ -5,5 +5,7 @@ from __future__ import annotations
 __all__ = ["OPTIMIZERS"]
 
 OPTIMIZERS: dict[str, str] = {
+    "evolution": "nassim.optimizers.evolution:Evolution",
     "random": "nassim.optimizers.random_search:RandomSearch",
+    "tournament": "nassim.optimizers.tournament:Tournament",
 }

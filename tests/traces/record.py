@@ -71,6 +71,11 @@ EXACT = {"rush"}  # these learn, but compare only
 # A sampler turns the last bits of a processor's exponentials into other chains. These options leave
 # no decision to chance: traces of other seeds are the same.
 INSTEAD = {"domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2"}
+# Options of optimizers with which 18 candidates are enough to show what they do.
+SEARCHES = {
+    "evolution": "evolution:population=4:sample=2",
+    "tournament": "tournament:population=4",
+}
 OTHERS = {
     "asha-promotion": Trace(
         "asha:eta=2:variant=promotion",
@@ -107,7 +112,10 @@ OTHERS = {
 }
 TRACES = (
     {name: Trace(INSTEAD.get(name, name), GUARDS.get(name, ())) for name in TERMINATORS}
-    | {f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=name) for name in OPTIMIZERS}
+    | {
+        f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=SEARCHES.get(name, name))
+        for name in OPTIMIZERS
+    }
     | OTHERS
 )
 
