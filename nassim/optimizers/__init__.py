@@ -7,5 +7,6 @@ __all__ = ["OPTIMIZERS"]
 OPTIMIZERS: dict[str, str] = {
     "evolution": "nassim.optimizers.evolution:Evolution",
     "random": "nassim.optimizers.random_search:RandomSearch",
+    "smbo": "nassim.optimizers.smbo:SMBO",
     "tournament": "nassim.optimizers.tournament:Tournament",
 }

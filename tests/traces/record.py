@@ -74,6 +74,7 @@ INSTEAD = {"domhan": "domhan:families=pow3+ilog2:walkers=20:delta=0.2"}
 # Options of optimizers with which 18 candidates are enough to show what they do.
 SEARCHES = {
     "evolution": "evolution:population=4:sample=2",
+    "smbo": "smbo:initial=6:batch=3",
     "tournament": "tournament:population=4",
 }
 OTHERS = {
