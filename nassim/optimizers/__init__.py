@@ -8,5 +8,6 @@ OPTIMIZERS: dict[str, str] = {
     "evolution": "nassim.optimizers.evolution:Evolution",
     "random": "nassim.optimizers.random_search:RandomSearch",
     "smbo": "nassim.optimizers.smbo:SMBO",
+    "tapas": "nassim.optimizers.tapas:TAPAS",
     "tournament": "nassim.optimizers.tournament:Tournament",
 }
