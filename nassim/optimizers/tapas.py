@@ -41,7 +41,7 @@ __all__ = ["TAPAS", "SimulatedEvolution", "TAPASSearch", "simulate_evolution"]
 TOKEN_WIDTH = 8  # of a token's embedding
 STATE_WIDTHS = (50, 100)  # of the two LSTMs
 HEAD_WIDTH = 32  # hidden units between the second LSTM and the answer
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 5e-3
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.3  # of what the second LSTM says
 CLIP_NORM = 5.0
@@ -84,7 +84,7 @@ class TAPAS(Optimizer):
         landmarks: int = 3,
         tolerance: float = 0.0,
         targets: Literal["raw", "standardised"] = "standardised",
-        steps: int = 400,
+        steps: int = 300,
         population: int = 100,
         generations: int = 20,
     ) -> None:
