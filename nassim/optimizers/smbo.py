@@ -35,7 +35,7 @@ __all__ = ["SMBO", "Ensemble"]
 
 MEMBERS = 5
 PENALTY = 1.0  # of each member's coefficients, squared
-DRAWS = 200  # without a table: random architectures to choose from, and as many mutations
+DRAWS = 100  # without a table: random architectures to choose from, and as many mutations
 PARENTS = 5  # of the mutations: the best that were told
 DIGITS = 9  # of predictions, so that other processors' last bits change no decision
 
