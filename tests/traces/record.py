@@ -81,6 +81,12 @@ INSTEAD = {
     # So would long training; after a few steps these bits are far below what is rounded away.
     "dyhpo": "dyhpo:iterations=3:refinement=1:budget=0.2",
 }
+# Options of optimizers with which 18 candidates are enough to show what they do.
+SEARCHES = {
+    "evolution": "evolution:population=4:sample=2",
+    "smbo": "smbo:initial=6:batch=3",
+    "tournament": "tournament:population=4",
+}
 OTHERS = {
     "asha-promotion": Trace(
         "asha:eta=2:variant=promotion",
@@ -117,7 +123,10 @@ OTHERS = {
 }
 TRACES = (
     {name: Trace(INSTEAD.get(name, name), GUARDS.get(name, ())) for name in TERMINATORS}
-    | {f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=name) for name in OPTIMIZERS}
+    | {
+        f"optimizer-{name}": Trace("asha", (r"STOP",), optimizer=SEARCHES.get(name, name))
+        for name in OPTIMIZERS
+    }
     | OTHERS
 )
 
