@@ -6,4 +6,5 @@ __all__ = ["OPTIMIZERS"]
 
 OPTIMIZERS: dict[str, str] = {
     "random": "nassim.optimizers.random_search:RandomSearch",
+    "reinforce": "nassim.optimizers.reinforce:Reinforce",
 }
