@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = ["OPTIMIZERS"]
 
 OPTIMIZERS: dict[str, str] = {
+    "naml": "nassim.optimizers.tnaml:NAML",
     "random": "nassim.optimizers.random_search:RandomSearch",
     "reinforce": "nassim.optimizers.reinforce:Reinforce",
+    "tnaml": "nassim.optimizers.tnaml:TNAML",
 }

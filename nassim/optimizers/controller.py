@@ -81,6 +81,7 @@ class Controller(nn.Module):
         self, n_choices: Sequence[int], n_tasks: int, width: int, rng: np.random.Generator
     ) -> None:
         super().__init__()
+        self.n_tasks = n_tasks
         task_width = TASK_WIDTH if n_tasks else 0
         # Built without memory, then drawn: PyTorch's own initialisation is one global generator.
         with torch.device("meta"):
@@ -130,6 +131,7 @@ class Controller(nn.Module):
         if other.tasks is not None:
             drawn = torch.from_numpy(_uniform(rng, (1, TASK_WIDTH)))
             weight = torch.cat([other.tasks.weight.detach(), drawn])
+            other.n_tasks += 1
             other.tasks = nn.Embedding(len(weight), TASK_WIDTH, _weight=weight)
         return other
 
