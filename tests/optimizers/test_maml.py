@@ -127,7 +127,7 @@ def test_what_sources_have_in_common_is_learned_and_nothing_else() -> None:
     learned.epsilon = shuffled.epsilon = 0.0
     assert correlation(learned) > 0.4
     assert abs(correlation(shuffled)) < 0.2
-    assert correlation(shuffled, told=100) > 0.3  # the target teaches it
+    assert correlation(shuffled, told=60) > correlation(shuffled) + 0.1  # the target teaches it
 
 
 def test_epsilon_is_the_share_of_random_proposals() -> None:
