@@ -39,6 +39,7 @@ __all__ = [
     "Learning",
     "PolicySearch",
     "check_number",
+    "check_space",
     "choices_of",
     "moving_statistics",
     "one_thread",
@@ -162,6 +163,19 @@ def choices_of(candidates: Candidates) -> tuple[int, ...]:
         return (1,)
     decisions_of(candidates.architectures)
     return get_space(candidates[0].space).n_choices
+
+
+def check_space(candidates: Candidates, space: str) -> None:
+    """Refuse (InputError) candidates that are of another space than what was learned from."""
+    if candidates.space is not None:
+        found = candidates.space.name
+    else:
+        found = candidates[0].space if len(candidates) else space
+    if found != space:
+        raise InputError(
+            f"Candidates are of space {found!r}; expected {space!r}, the space of the sources "
+            "that this optimizer was fitted on."
+        )
 
 
 # -- the advantages ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from nassim.errors import InputError
 from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search, decisions_of
-from nassim.optimizers.controller import check_number, choices_of, one_thread
+from nassim.optimizers.controller import check_number, check_space, choices_of, one_thread
 from nassim.records import Architecture, Sources
 from nassim.spaces import get_space
 from nassim.spaces.base import Space
@@ -122,11 +122,7 @@ class MAML(Optimizer):
         if self._fitted is None:
             raise InputError("MAML must be fitted on source datasets before it can search.")
         weights, space = self._fitted
-        if len(candidates) and candidates[0].space != space:
-            raise InputError(
-                f"Candidates are of space {candidates[0].space!r}; expected {space!r}, the space "
-                "of the sources that MAML was fitted on."
-            )
+        check_space(candidates, space)
         return _Ranking(candidates, rng, weights, self.inner_rate, self.epsilon)
 
     def _learn(

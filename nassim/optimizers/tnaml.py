@@ -40,6 +40,7 @@ from nassim.optimizers.controller import (
     Learning,
     PolicySearch,
     check_number,
+    check_space,
     choices_of,
     moving_statistics,
     one_thread,
@@ -172,11 +173,7 @@ class TNAML(NAML):
         if self._fitted is None:
             raise InputError("T-NAML must be fitted on source datasets before it can search.")
         controller, space = self._fitted
-        if len(candidates) and candidates[0].space != space:
-            raise InputError(
-                f"Candidates are of space {candidates[0].space!r}; expected {space!r}, the space "
-                "of the sources that T-NAML was fitted on."
-            )
+        check_space(candidates, space)
         transferred = controller.with_new_task(rng)
         return PolicySearch(candidates, rng, transferred, controller.n_tasks, self.learning)
 

@@ -139,6 +139,8 @@ def test_there_must_be_sources_of_the_space() -> None:
         TNAML().begin(Candidates(tasks()[-1].architectures), np.random.default_rng(0))
     cells = Candidates(list(get_space("nasbench201_3nodes").every()))
     with pytest.raises(InputError, match="expected 'nasnet'"):
-        fitted().begin(cells, np.random.default_rng(0))
+        fitted(steps=20).begin(cells, np.random.default_rng(0))
+    with pytest.raises(InputError, match="expected 'nasnet'"):
+        fitted(steps=20).begin(Candidates(space=get_space("nasbench201")), np.random.default_rng(0))
     with pytest.raises(InputError, match="source_entropy is -1"):
         TNAML(source_entropy=-1)
