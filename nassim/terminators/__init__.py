@@ -11,6 +11,7 @@ TERMINATORS: dict[str, str] = {
     "domhan": "nassim.terminators.domhan:Domhan",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
+    "lcnet": "nassim.terminators.lcnet:LCNet",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",
