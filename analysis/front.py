@@ -23,8 +23,9 @@ from nassim.studies.results import read_study
 from nassim.studies.termination import TerminationPlan, run_termination
 
 HERE = Path(__file__).parent
-SCHEDULES = ("successive_halving", "hyperband", "asha")
-ESTIMATORS = ("lcranknet",)
+SCHEDULES = ("successive_halving", "asha")  # Hyperband tries all first rungs itself
+ESTIMATORS = ("lcnet", "lcpfn", "lcranknet")
+AT_ZERO = {"lcranknet"}  # those that know something before the first epoch
 ETAS = (2, 3, 4, 6)
 FIRST_RUNGS = (1, 2, 4)
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
@@ -33,10 +34,13 @@ DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 def settings() -> str:
     """The specifications of the sweep."""
     methods = ["never", "median", "last_value", "last_value:statistic=best"]
+    methods += [f"hyperband:eta={eta}" for eta in ETAS]
     for name, eta, epochs in itertools.product(SCHEDULES, ETAS, FIRST_RUNGS):
         methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
     for name, delta in itertools.product(ESTIMATORS, DELTAS):
-        methods += [f"{name}:delta={delta}", f"{name}:delta={delta}:at_zero=true"]
+        methods.append(f"{name}:delta={delta}")
+        if name in AT_ZERO:
+            methods.append(f"{name}:delta={delta}:at_zero=true")
     return ",".join(methods)
 
 
