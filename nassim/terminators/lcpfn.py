@@ -97,9 +97,9 @@ class LCPFN(Estimator):
         return left, BarDistribution(masses)
 
     def estimate(self, prefixes: Prefixes) -> FloatArray:
-        """(runs, 4 + edges): the mean after the last epoch, the best value so far, the least value
-        and the width of the metric's bounds, and p(some epoch that is left ends above an edge), by
-        the epoch that says the most, for each edge of a bucket."""
+        """(runs, 4 + edges): the mean after the last epoch; the best value so far; the least value
+        of the metric, and how far the greatest is above it; and for each edge of a bucket, the
+        highest p(y_t > edge) of the epochs t that are left. NaN where an epoch was not measured."""
         low, width = accuracy_scale(prefixes.metric, "LCPFN")
         _, distribution = self.predict(prefixes)
         mean = low + width * distribution.mean()[:, -1]

@@ -180,6 +180,21 @@ def test_its_80_percent_intervals_hold(known: int) -> None:
     assert 0.7 < held.mean() < 0.9
 
 
+def test_half_precision_loses_nothing() -> None:
+    """Weights that are rounded at random once more are as good."""
+    network, rng = Network.load(), np.random.default_rng(7)
+    values = observed(*sample_curves(200, rng), rng)
+    rounded = {
+        name: array + rng.uniform(-0.5, 0.5, array.shape) * np.spacing(array.astype(np.float16))
+        for name, array in network.weights.items()
+    }
+    losses = [
+        -each(np.arange(1.0, 21), values[:, :20], END).log_density(values[:, -1:]).mean()
+        for each in (network, Network(rounded, {}))
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-3)
+
+
 # -- its training --------------------------------------------------------------------------------
 
 
