@@ -19,7 +19,7 @@ from nassim.reports.drawing import save_figure
 from nassim.studies.results import read_study
 from nassim.studies.termination import TerminationPlan, run_termination
 
-SCHEDULES = ("successive_halving", "hyperband", "asha")
+SCHEDULES = ("successive_halving", "asha")  # Hyperband tries all first rungs itself
 ETAS = (2, 3, 4, 6)
 FIRST_RUNGS = (1, 2, 4)
 FREEZE_THAW = ("freeze_thaw", "dyhpo")
@@ -32,6 +32,8 @@ ESTIMATORS = {
     "chandrashekaran:train_on=sources": ("",),
     "parametric": ("",),
     "domhan": ("",),
+    "lcnet": ("",),
+    "lcpfn": ("",),
 }
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 
@@ -39,12 +41,9 @@ DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 def settings() -> str:
     """The specifications of the sweep."""
     methods = ["never", "median", "last_value", "last_value:statistic=best"]
+    methods += [f"hyperband:eta={eta}" for eta in ETAS]
     for name, eta, epochs in itertools.product(SCHEDULES, ETAS, FIRST_RUNGS):
-        # Hyperband's first rungs follow from eta
-        if name != "hyperband":
-            methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
-        elif epochs == FIRST_RUNGS[0]:
-            methods.append(f"{name}:eta={eta}")
+        methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
     methods += [f"{name}:budget={b}" for name, b in itertools.product(FREEZE_THAW, BUDGETS)]
     for name, rules in ESTIMATORS.items():
         methods += [f"{name}:delta={delta}{rule}" for delta in DELTAS for rule in rules]

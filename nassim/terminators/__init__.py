@@ -13,6 +13,8 @@ TERMINATORS: dict[str, str] = {
     "freeze_thaw": "nassim.terminators.freeze_thaw:FreezeThaw",
     "hyperband": "nassim.terminators.hyperband:Hyperband",
     "last_value": "nassim.terminators.last_value:LastValue",
+    "lcnet": "nassim.terminators.lcnet:LCNet",
+    "lcpfn": "nassim.terminators.lcpfn:LCPFN",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",

@@ -477,7 +477,7 @@ def test_the_default_methods_are_known() -> None:
     # not in the table of docs/results.md yet: two that refuse losses, and are slow; one that needs
     # a shared pool; those whose run over all targets is to come
     asked_for = {"domhan", "parametric", "rush", "baker", "chandrashekaran"}
-    asked_for |= {"freeze_thaw", "dyhpo"}
+    asked_for |= {"freeze_thaw", "dyhpo", "lcnet", "lcpfn"}
     assert {p.name for p in parsed} == set(TERMINATORS) - asked_for
 
 

@@ -62,6 +62,7 @@ GUARDS = {
         r" 0  train until 9 +\d+ \d+ \d+$",
     ),
     "last_value": (r" 1  STOP", r" [2-8]  CONTINUE", r" [2-8]  STOP"),
+    "lcpfn": (r" 1  STOP", r" [2-8]  CONTINUE", r" [2-8]  STOP"),
     "median": (r" 5  CONTINUE", r" 8  CONTINUE"),
     "never": (r" 9  done",),
     "rush": (r" 1  STOP", r" 3  CONTINUE", r" 3  STOP"),
