@@ -261,6 +261,7 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
 def test_search(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
     results, page, again = (tmp_path / name for name in ("r.parquet", "page.html", "again.html"))
     options = ("--pool", "all", "--orders", 2, "--budget", 4, "--terminator", "never,asha")
+    options += ("--methods", "random")
     code, out, err = nassim(
         "search", "--store", tiny_store, *options, "--out", results, "--report", page
     )

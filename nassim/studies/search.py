@@ -35,7 +35,10 @@ from nassim.terminators.base import Terminator
 
 __all__ = ["DEFAULT_OPTIMIZERS", "SearchPlan", "run_search"]
 
-DEFAULT_OPTIMIZERS = "random"
+DEFAULT_OPTIMIZERS = (
+    "random,evolution,tournament,reinforce,smbo,nao,naml,best_elsewhere,average_rank,"
+    "nearest_dataset,zero_shot,copula,bounding_box,ridge,ridge:update=true,maml,tapas,tnaml,xfernas"
+)
 
 _Row = dict[str, Any]
 _Answer = tuple[list[_Row], list[_Row]]  # results, timings

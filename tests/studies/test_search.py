@@ -11,6 +11,8 @@ import pytest
 
 from nassim.checks.planted import planted_tasks
 from nassim.errors import InputError, UnknownNameError
+from nassim.loading import parse_specifications
+from nassim.optimizers import OPTIMIZERS
 from nassim.ranking.random_search import expected_best_of
 from nassim.records import Dataset, Run
 from nassim.reports.optimizers import regret_table
@@ -19,7 +21,7 @@ from nassim.spaces import get_space
 from nassim.store import Store
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import read_study
-from nassim.studies.search import SearchPlan, run_search
+from nassim.studies.search import DEFAULT_OPTIMIZERS, SearchPlan, run_search
 from nassim.studies.surrogate import fit_surrogates
 
 Rows = list[dict[str, Any]]
@@ -32,7 +34,9 @@ def folds(tiny_store: Path) -> FoldPlan:
 
 def rows(folds: FoldPlan, **options: Any) -> Rows:
     targets = options.pop("targets", None)
-    plan = SearchPlan(**({"orders": 3, "model_seeds": 2, "budget": 5} | options))
+    plan = SearchPlan(
+        **({"methods": "random", "orders": 3, "model_seeds": 2, "budget": 5} | options)
+    )
     found: Rows = run_search(plan, folds, targets).results.to_pylist()
     return found
 
@@ -185,7 +189,7 @@ def test_notes_of_a_search_are_written_down(folds: FoldPlan, learner: tuple[str,
 
 
 def test_a_study_can_be_read_again(folds: FoldPlan, tmp_path: Path) -> None:
-    study = run_search(SearchPlan(orders=2), folds)
+    study = run_search(SearchPlan("random", orders=2), folds)
     study.write(tmp_path / "results.parquet")
     again = read_study(tmp_path / "results.parquet")
     assert again.kind == study.kind == "search"
@@ -195,10 +199,15 @@ def test_a_study_can_be_read_again(folds: FoldPlan, tmp_path: Path) -> None:
 
 def test_progress_is_told_after_each_fit(folds: FoldPlan) -> None:
     told: list[tuple[int, int, str]] = []
-    run_search(SearchPlan(orders=1), folds, progress=lambda *step: told.append(step))
+    run_search(SearchPlan("random", orders=1), folds, progress=lambda *step: told.append(step))
     assert told == [
         (k, 3, f"{name} random") for k, name in enumerate(("clothes", "digits", "letters"), 1)
     ]
+
+
+def test_the_default_methods_are_all(folds: FoldPlan) -> None:
+    parsed = parse_specifications(DEFAULT_OPTIMIZERS, OPTIMIZERS, "optimizer")
+    assert {specification.name for specification in parsed} == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +289,7 @@ def test_a_whole_space_is_searched_on_a_surrogate(wide: tuple[FoldPlan, str]) ->
         assert row["regret_at_pp"][-1] == row["regret_valid_pp"]
     assert len({row["pick"] for row in found}) > 6
     assert found == rows(folds, terminators="never,asha", surrogate=path, budget=4)
-    table = regret_table(run_search(SearchPlan(surrogate=path, budget=4), folds).results)
+    table = regret_table(run_search(SearchPlan("random", surrogate=path, budget=4), folds).results)
     assert "all of space nasnet on surrogates" in table.title
 
 
