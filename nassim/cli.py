@@ -279,6 +279,15 @@ _STUDY_OPTIONS = (
     click.option("--space", help="The search space, where the store has several."),
     click.option("--recipe", help="The training recipe, where the store has several."),
     click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target."),
+    click.option("--source-datasets", type=_COUNT, help="Learn from so many other datasets only."),
+    click.option(
+        "--source-architectures", type=_COUNT, help="Learn from so many architectures of each only."
+    ),
+    click.option(
+        "--shuffled-sources",
+        is_flag=True,
+        help="Exchange each source's results among its architectures: there is nothing to learn.",
+    ),
     click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
     _ray,
     click.option(
@@ -723,7 +732,10 @@ def _run_study(
 
     store, targets, out, report = (options[name] for name in ("store", "targets", "out", "report"))
     opened = Store.open(find_store(DEFAULT_STORE if store is None else store))
-    named = ("pool", "leave_out", "space", "recipe", "split", "quality", "size")
+    named = (
+        *("pool", "leave_out", "space", "recipe", "split", "quality", "size"),
+        *("source_datasets", "source_architectures", "shuffled_sources"),
+    )
     folds = FoldPlan(
         str(opened.path),
         opened.sha,

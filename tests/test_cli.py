@@ -239,10 +239,13 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
         "--space": "nasnet",
         "--recipe": "short",
         "--size": 3,
+        "--source-datasets": 1,
+        "--source-architectures": 4,
         "--seed": 5,
         "--out": out_file,
     }
-    code, _, err = nassim("terminate", *(word for pair in options.items() for word in pair))
+    words = [word for pair in options.items() for word in pair]
+    code, _, err = nassim("terminate", *words, "--shuffled-sources")
     assert code == 0, err
     rows = pq.ParquetFile(out_file).read().to_pylist()
     assert len(rows) == 2 * 2 * 3
@@ -255,6 +258,9 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
         assert row["accounting"] == "restart"
         assert row["workers"] == 2
         assert row["candidates"] == 3
+        assert row["source_datasets"] == 1
+        assert row["source_architectures"] == 4
+        assert row["shuffled_sources"]
     assert {row["target"] for row in rows} == {"digits", "letters"}
 
 
