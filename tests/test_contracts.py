@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from nassim.checks.oneshot import check_one_shot
 from nassim.checks.optimizers import check_optimizer
 from nassim.checks.terminators import check_terminator
 from nassim.loading import load
+from nassim.oneshot import ONE_SHOT
 from nassim.optimizers import OPTIMIZERS
 from nassim.terminators import TERMINATORS
 
@@ -43,3 +45,10 @@ def test_a_terminator_keeps_its_contract(specification: str) -> None:
 @pytest.mark.parametrize("specification", quick(OPTIMIZERS))
 def test_an_optimizer_keeps_its_contract(specification: str) -> None:
     assert "check_untold_values" in check_optimizer(specification)
+
+
+@pytest.mark.parametrize(
+    "specification", [*quick(ONE_SHOT), "spos:law=strings:steps=8:batch_size=16"]
+)
+def test_a_one_shot_method_keeps_its_contract(specification: str) -> None:
+    assert "check_inactive" in check_one_shot(specification)
