@@ -46,6 +46,7 @@ class Journal:
         at_checkpoint: Callable[[int, Trained], None] | None = None,
     ) -> None:
         self.points: list[Point] = []
+        self.step = 0  # the last that is done
         self._shares = tuple(checkpoints)
         self._at_checkpoint = at_checkpoint
 
@@ -55,6 +56,7 @@ class Journal:
 
     def finished(self, step: int, steps: int, trained: Trained) -> None:
         """Step ``step`` of ``steps`` (from 1) is done; a method says so after each."""
+        self.step = step
         due = step in {max(1, round(share * steps)) for share in self._shares}
         if due and self._at_checkpoint is not None:
             self._at_checkpoint(step, trained)
