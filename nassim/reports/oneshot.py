@@ -235,6 +235,12 @@ class ScorePoints:
     truth_deviation: FloatArray
     n_params: FloatArray
 
+    @property
+    def floor(self) -> float:
+        """A truth below which architectures are too few and too bad to be drawn with the others."""
+        middle, good = np.quantile(self.truth, (0.5, 0.9))
+        return float(max(self.truth.min(), middle - 8 * (good - middle)))
+
 
 def score_points(scores: pa.Table) -> list[ScorePoints]:
     """The last scores of each method, averaged over its runs."""
@@ -294,6 +300,9 @@ def scores_figure(points: Sequence[ScorePoints]) -> Figure:
             )
             axes.set_title(label(one.method).replace("\n", " "))
             axes.set_xlabel("score")
+            if below := int((one.truth < one.floor).sum()):
+                axes.set_ylim(bottom=one.floor)
+                axes.set_xlabel(f"score ({below} below {one.floor:.2f} not shown)")
             axes.set_ylabel("test accuracy, fully trained")
         figure.colorbar(shades, ax=panels, label="live parameters", shrink=0.8)
     return figure

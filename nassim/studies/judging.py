@@ -75,7 +75,7 @@ def judge(
     live_params
         (N,), weights on a path from input to output: the strata of the partial tau.
     draws, seed
-        Of the bootstrap.
+        Of the bootstrap, and of the simulated ceiling.
     """
     table = truth.test if prediction.judged_by is None else truth.test[:, prediction.judged_by]
     known = np.isfinite(prediction.scores).all(axis=1) & (counts(table) > 0)
@@ -128,7 +128,7 @@ def _correlations(
     each = [statistics(column, values, np.arange(n)) for column in scores.T]
     intervals = clustered_intervals(statistics, scores, table, np.arange(n), seed=seed, draws=draws)
     measured = measured_ceiling(table, statistics)
-    simulated = simulated_ceiling(table, statistics, seed=seed)
+    simulated = simulated_ceiling(table, statistics, seed=seed, draws=draws)
     rows = [
         {
             "metric": name,
@@ -209,7 +209,7 @@ def _of_all(
             "scope": "architectures",
             "value": float(np.mean([tau(column, values) for column in scores.T])),
             **_within(interval["tau"]),
-            "ceiling": simulated_ceiling(table, statistics, seed=seed).get("tau", math.nan),
+            "ceiling": simulated_ceiling(table, statistics, seed=seed, draws=draws).get("tau", math.nan),
             "measured_ceiling": measured_ceiling(table, statistics).get("tau", math.nan),
             "n": len(table),
         }
