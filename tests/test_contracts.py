@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
+import torch
 
-from nassim.checks.oneshot import check_one_shot
+from nassim.checks.oneshot import check_one_shot, check_pick, one_shot_factory
 from nassim.checks.optimizers import check_optimizer
 from nassim.checks.terminators import check_terminator
 from nassim.loading import load

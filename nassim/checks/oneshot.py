@@ -43,6 +43,7 @@ __all__ = [
     "check_state",
     "check_unchanged",
     "check_unseen_images",
+    "one_shot_factory",
 ]
 
 Factory = Callable[[], "OneShot"]
@@ -66,7 +67,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
     """
     from nassim.oneshot.base import OneShot
 
-    factory = _factory(method) if isinstance(method, str) else method
+    factory = one_shot_factory(method) if isinstance(method, str) else method
     example = factory()
     if not isinstance(example, OneShot):
         raise ContractError(
@@ -331,7 +332,8 @@ def _every_step(at_step: Callable[[int, Trained], None]) -> Journal:
     return EveryStep()
 
 
-def _factory(text: str) -> Factory:
+def one_shot_factory(text: str) -> Factory:
+    """What makes the method of a specification."""
     specification = parse_specification(text, ONE_SHOT, "one-shot method")
     return lambda: cast("OneShot", build(specification, "one-shot method"))
 

@@ -144,7 +144,7 @@ class RankTable:
             cells = [
                 decimals(self.value(method, "supernet_accuracy", "run")),
                 decimals(self.value(method, "agreement_of_runs")),
-                decimals(self.value(method, "stability_90", "run")),
+                decimals(self.value(method, "stability", "run")),
                 decimals(self.value(method, "spread_within_classes", "architectures")),
             ]
             for name in ("images", "scoring_images"):

@@ -49,7 +49,8 @@ class Prediction:
     """What one predictor says of the architectures of a truth.
 
     - ``scores`` (N, runs), higher is better; NaN where it says nothing of an architecture.
-    - ``picks`` (runs,): the architecture that each run would train; by default its best score.
+    - ``picks`` (runs,): the architecture that each run would train, by default its best score; -1
+      where the truth has not got it.
     - ``kind``: ``trivial``, ``one-shot`` or ``file``.
     - ``judged_by``: the ground truth's seeds that it has not seen; all by default.
     - ``numbers``: what else is known of it, as its cost: (value, note) by name.
@@ -209,7 +210,9 @@ def _of_all(
             "scope": "architectures",
             "value": float(np.mean([tau(column, values) for column in scores.T])),
             **_within(interval["tau"]),
-            "ceiling": simulated_ceiling(table, statistics, seed=seed, draws=draws).get("tau", math.nan),
+            "ceiling": simulated_ceiling(table, statistics, seed=seed, draws=draws).get(
+                "tau", math.nan
+            ),
             "measured_ceiling": measured_ceiling(table, statistics).get("tau", math.nan),
             "n": len(table),
         }
@@ -245,12 +248,19 @@ def _picks(
     picks = prediction.picks
     if picks is None:
         picks = one_each[np.argmax(prediction.scores[one_each], axis=0)]
-    # a pick counts as the architecture that stands for its class
+    # a pick counts as the architecture that stands for its class; one that the truth lacks is left
+    # out of what follows, and the report says how many those are
     place = {int(classes[row]): k for k, row in enumerate(one_each)}
-    chosen = np.array([place[int(classes[pick])] for pick in picks])
+    chosen = np.array([place.get(int(classes[pick]), -1) if pick >= 0 else -1 for pick in picks])
+    runs = np.flatnonzero(chosen >= 0)
+    known: _Row = {"metric": "picks_in_truth", "scope": "classes", "value": len(runs) / len(picks)}
+    if not len(runs):
+        return [known | _NOTHING | {"n": len(one_each)}]
+    chosen = chosen[runs]
     measured, n = values[one_each], len(one_each)
     both = np.array([regret(measured, int(pick)) for pick in chosen])
     rows = [
+        known,
         {"metric": "regret_pp", "scope": "classes", "value": 100 * float(both[:, 0].mean())},
         {"metric": "normalised_regret", "scope": "classes", "value": float(both[:, 1].mean())},
         {
@@ -259,7 +269,7 @@ def _picks(
             "value": better_than_random(measured, chosen),
         },
     ]
-    for run, (pick, (lacks, _)) in enumerate(zip(chosen, both, strict=True)):
+    for run, pick, (lacks, _) in zip(runs, chosen, both, strict=True):
         beaten = float((measured < measured[pick]).mean())
         text = f"run {run}"
         rows += [

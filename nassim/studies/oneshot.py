@@ -7,33 +7,36 @@ from those, and what is left to gain its distance from the ceiling that seed noi
 
 from __future__ import annotations
 
-import csv
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import nassim
-from nassim.errors import InputError, unknown_name
+from nassim.errors import InputError
 from nassim.loading import Specification, build, parse_specifications
 from nassim.oneshot import ONE_SHOT
-from nassim.ranking.scores import tau
-from nassim.ranking.seeds import means
 from nassim.records import FloatArray, IntArray
 from nassim.spaces import get_space
 from nassim.studies.fitting import each_task, mixed_seed
-from nassim.studies.judging import Prediction, judge, random_rows
+from nassim.studies.judging import judge, random_rows
+from nassim.studies.predictors import (
+    live_sizes,
+    one_shot_prediction,
+    read_scores,
+    trivial_predictions,
+)
 from nassim.studies.results import companion, to_table, write_table
 from nassim.studies.truth import Truth
 
 if TYPE_CHECKING:
     from nassim.oneshot.base import OneShot
+    from nassim.oneshot.batchnorm import BatchNormMode
+    from nassim.oneshot.run import OneShotRun
 
 __all__ = [
     "RANK_SCHEMA",
@@ -41,13 +44,9 @@ __all__ = [
     "TRACES_SCHEMA",
     "RankPlan",
     "RankStudy",
-    "read_scores",
+    "build_one_shot",
     "run_rank",
 ]
-
-CHECKPOINTS = (0.75, 0.9)  # of a training, where scores are compared with those at its end
-# Less than this share of the way from chance to the stand-alone networks, and nothing was trained.
-TRAINED_SHARE = 0.2
 
 _STAMP = [
     ("study", pa.string()),  # rank
@@ -134,7 +133,7 @@ class RankPlan:
 
     methods: str = "spos"
     seeds: int = 3
-    bn_mode: str = "recal"
+    bn_mode: BatchNormMode = "recal"
     scores: str | None = None
     draws: int = 1000
     seed: int = 0
@@ -177,20 +176,6 @@ class _Task:
     run: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Trained:
-    """What came of it. ``checkpoints`` maps a step to the scores of one of each class then."""
-
-    accuracy: FloatArray
-    loss: FloatArray
-    step: int
-    pick: int
-    checkpoints: dict[int, tuple[FloatArray, FloatArray]]
-    trace: list[tuple[int, str, float]]
-    costs: dict[str, float]
-    majority: float
-
-
 def run_rank(
     plan: RankPlan,
     truth: Truth,
@@ -214,20 +199,22 @@ def run_rank(
     specifications = parse_specifications(methods, ONE_SHOT, "one-shot method") if methods else []
     for specification in specifications:  # before the work: what is wrong shows now
         build_one_shot(specification)
-    params, flops = _live_sizes(truth)
+    params, flops = live_sizes(truth)
     from_file = [] if plan.scores is None else [read_scores(plan.scores, truth)]
     tasks = [_Task(truth, plan, spec, run) for spec in specifications for run in range(plan.seeds)]
-    trained: dict[tuple[str, int], _Trained] = {}
+    trained: dict[tuple[str, int], OneShotRun] = {}
     for done, (task, answer) in enumerate(each_task(_named, tasks, workers), start=1):
         trained[task.specification.text, task.run] = answer
         if progress is not None:
             progress(done, len(tasks), f"{task.specification.text} run {task.run}")
     one_shot = [
-        _prediction(spec.text, [trained[spec.text, run] for run in range(plan.seeds)], truth)
+        one_shot_prediction(
+            spec.text, [trained[spec.text, run] for run in range(plan.seeds)], truth
+        )
         for spec in specifications
     ]
     predictions = [
-        *_trivial(truth, params, flops, [one.numbers["images"][0] for one in one_shot]),
+        *trivial_predictions(truth, params, flops, [one.numbers["images"][0] for one in one_shot]),
         *from_file,
         *one_shot,
     ]
@@ -252,9 +239,9 @@ def run_rank(
     for (method, run), answer in trained.items():
         scores += _trained_rows(method, run, answer, truth, params)
     traces = [
-        {"method": method, "run": run, "step": step, "name": name, "value": value}
+        {"method": method, "run": run} | point._asdict()
         for (method, run), answer in trained.items()
-        for step, name, value in answer.trace
+        for point in answer.trace
     ]
     order = {text: k for k, text in enumerate([one.method for one in predictions])}
 
@@ -287,153 +274,16 @@ def build_one_shot(specification: Specification) -> OneShot:
     return method
 
 
-# --- trivial predictors -----------------------------------------------------------------------
-
-
-def _live_sizes(truth: Truth) -> tuple[IntArray, IntArray]:
-    """Weights and multiply-adds of what is on a path from input to output, (N,) each."""
-    from nassim.networks import build_network, count_multiply_adds, count_parameters
-
-    space, recipe = get_space(truth.space), _recipe(truth)
-    height, width, channels = truth.dataset.shape
-    limit = recipe.resolution or max(height, width)
-    shape = (min(height, limit), min(width, limit), channels)
-    sizes = []
-    for architecture in truth.architectures:
-        network = build_network(
-            space.architecture(space.pruned(architecture.decisions)),
-            channels=recipe.channels,
-            cells=recipe.cells,
-            classes=truth.dataset.classes,
-            input_shape=shape,
-            skeleton=recipe.skeleton,
-        )
-        sizes.append((count_parameters(network), count_multiply_adds(network, shape)))
-    params, flops = np.array(sizes, np.int64).T
-    return params, flops
-
-
-def _trivial(
-    truth: Truth, params: IntArray, flops: IntArray, images: list[float]
-) -> list[Prediction]:
-    """What costs nothing, or is no supernet: sizes, and the first epochs of one training.
-
-    The short training is judged by the seeds that it is not the beginning of. It is cut after the
-    first epoch, and after as many as the dearest method's images would have paid for.
-    """
-    per_epoch = float(len(truth.architectures) * _n_train(truth))
-    last = truth.valid.shape[2]
-    epochs = {1, *(min(last, max(1, round(each / per_epoch))) for each in images)}
-    predictions = [
-        Prediction("live_params", "trivial", params[:, None].astype(np.float64)),
-        Prediction("live_flops", "trivial", flops[:, None].astype(np.float64)),
-    ]
-    for epoch in sorted(epochs):
-        note = f"all {len(truth.architectures)} architectures for {epoch} of {last} epochs"
-        predictions.append(
-            Prediction(
-                f"short_training:epochs={epoch}",
-                "trivial",
-                truth.valid[:, :1, epoch - 1],
-                judged_by=tuple(range(1, truth.test.shape[1])),
-                numbers={"images": (per_epoch * epoch, note)},
-            )
-        )
-    return predictions
-
-
-def _n_train(truth: Truth) -> int:
-    return min(truth.dataset.n_train, _recipe(truth).n_train or truth.dataset.n_train)
-
-
-def _recipe(truth: Truth) -> Any:
-    from nassim.generator.recipe import Recipe
-
-    return Recipe(truth.recipe.rpartition("-")[0], **truth.settings)
-
-
-# --- a file -----------------------------------------------------------------------------------
-
-
-def read_scores(path: str | Path, truth: Truth) -> Prediction:
-    """Scores of anybody's predictor, from a Parquet or CSV file.
-
-    Columns: ``architecture`` (the store's text), ``score`` (higher is better) and, where there are
-    several, ``seed``. Architectures that the truth has and the file has not are left out.
-
-    Raises
-    ------
-    InputError
-        if the file is missing or of another kind, a column is missing, a score is no number, an
-        architecture is unknown, or one has two scores of one seed.
-    """
-    path = Path(path)
-    rows = _rows_of(path)
-    if not rows:
-        raise InputError(f"Scores {str(path)!r} have no rows; expected one for each architecture.")
-    for name in ("architecture", "score"):
-        if name not in rows[0]:
-            raise InputError(
-                f"Scores {str(path)!r} have columns {', '.join(rows[0])}; expected 'architecture', "
-                "'score' and perhaps 'seed'."
-            )
-    numbers = {one.id: k for k, one in enumerate(truth.architectures)}
-    seeds = sorted({str(row.get("seed", 0)) for row in rows})
-    scores = np.full((len(numbers), len(seeds)), np.nan)
-    for row in rows:
-        text = row["architecture"]
-        if text not in numbers:
-            raise unknown_name(f"architecture of {truth.space} on {truth.dataset.name}", text, [])
-        try:
-            value = float(row["score"])
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"Scores {str(path)!r} give {text!r} the score {row['score']!r}; expected a number."
-            ) from error
-        place = numbers[text], seeds.index(str(row.get("seed", 0)))
-        if math.isfinite(scores[place]):
-            raise InputError(f"Scores {str(path)!r} have {text!r} twice; expected it once a seed.")
-        scores[place] = value
-    scored = np.isfinite(scores).all(axis=1)
-    n = len(truth.representatives(scored))
-    if n < 5:
-        raise InputError(
-            f"Scores {str(path)!r} are of {n} different functions; expected 5 or more to rank."
-        )
-    return Prediction(path.name, "file", scores)
-
-
-def _rows_of(path: Path) -> list[_Row]:
-    try:
-        if path.suffix == ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
-                return list(csv.DictReader(file))
-        return cast(list[_Row], pq.ParquetFile(path).read().to_pylist())
-    except FileNotFoundError as error:
-        raise InputError(
-            f"There is no file {str(path)!r}; expected a Parquet or CSV file of scores."
-        ) from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"Scores {str(path)!r} cannot be read ({text}).") from error
-
-
 # --- one-shot methods -------------------------------------------------------------------------
 
 
-def _named(task: _Task) -> tuple[_Task, _Trained]:
+def _named(task: _Task) -> tuple[_Task, OneShotRun]:
     return task, _train(task)
 
 
-def _train(task: _Task) -> _Trained:
-    """Train a supernet and score all architectures of the truth."""
-    import torch
-
+def _train(task: _Task) -> OneShotRun:
     from nassim.datasets import FeatureData, load_dataset
-    from nassim.generator.executors import choose_device
-    from nassim.oneshot.base import Journal, Trained
-    from nassim.oneshot.data import search_data
-    from nassim.oneshot.supernet import Supernet
+    from nassim.oneshot.run import run_one_shot
 
     truth, plan = task.truth, task.plan
     data = load_dataset(truth.dataset.name)
@@ -442,97 +292,17 @@ def _train(task: _Task) -> _Trained:
             f"Dataset {truth.dataset.name!r} is not the images that store {truth.store!r} was "
             "trained on; take the version of nassim that is recorded in its runs."
         )
-    seed = mixed_seed(plan.seed, task.run, truth.dataset.name)  # the same for every method
-    recipe, device = _recipe(truth), choose_device(plan.device)
-    method = build_one_shot(task.specification)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same numbers whatever the machine, and processes do not compete
-    try:
-        search = search_data(
-            data,
-            recipe,
-            architecture_share=method.architecture_share,
-            seed=seed,
-            device=device,
-        )
-        supernet = Supernet(
-            get_space(truth.space),
-            channels=recipe.channels,
-            cells=recipe.cells,
-            classes=search.classes,
-            inputs=truth.dataset.shape[-1],
-            affine=method.affine,
-            generator=torch.Generator().manual_seed(seed),
-        ).to(device)
-        counted = {"images": 0, "scoring_images": 0}
-
-        def count(_module: Any, inputs: tuple[torch.Tensor]) -> None:
-            counted["images" if torch.is_grad_enabled() else "scoring_images"] += len(inputs[0])
-
-        supernet.stem.register_forward_pre_hook(count)
-        one_each = truth.representatives(np.ones(len(truth.architectures), bool))
-        some = [truth.architectures[row] for row in one_each]
-        checkpoints: dict[int, tuple[FloatArray, FloatArray]] = {}
-        scoring_seconds = 0.0
-
-        def at_checkpoint(step: int, trained: Trained) -> None:
-            nonlocal scoring_seconds
-            began = time.perf_counter()
-            found = trained.score(some, search, plan.bn_mode)  # type: ignore[arg-type]
-            checkpoints[step] = found.accuracy, found.loss
-            scoring_seconds += time.perf_counter() - began
-
-        journal = Journal(CHECKPOINTS, at_checkpoint)
-        began = time.perf_counter()
-        trained = method.train(supernet, search, np.random.default_rng(seed), journal)
-        ended = time.perf_counter()
-        train_seconds = ended - began - scoring_seconds
-        scores = trained.score(truth.architectures, search, plan.bn_mode)  # type: ignore[arg-type]
-        pick = trained.pick(truth.architectures, scores)
-        costs = {name: float(value) for name, value in counted.items()}
-        costs |= {
-            "train_seconds": train_seconds,
-            "score_seconds": time.perf_counter() - ended,
-        }
-    finally:
-        torch.set_num_threads(threads)
-    ids = [architecture.id for architecture in truth.architectures]
-    return _Trained(
-        scores.accuracy,
-        scores.loss,
-        journal.step,
-        ids.index(pick.id),
-        checkpoints,
-        [(point.step, point.name, point.value) for point in journal.points],
-        costs,
-        search.majority,
-    )
-
-
-def _prediction(method: str, runs: list[_Trained], truth: Truth) -> Prediction:
-    """Scores are accuracies; among equal ones a smaller loss is better."""
-    numbers = {name: (float(np.mean([r.costs[name] for r in runs])), "") for name in runs[0].costs}
     one_each = truth.representatives(np.ones(len(truth.architectures), bool))
-    accuracy = float(np.mean([run.accuracy[one_each].mean() for run in runs]))
-    alone = float(np.nanmean(truth.valid[one_each, :, -1]))
-    chance = runs[0].majority
-    trained = accuracy - chance >= TRAINED_SHARE * (alone - chance)
-    verdict = f"{'trained' if trained else 'not trained'}: chance {chance:.3f}, alone {alone:.3f}"
-    numbers["supernet_accuracy"] = accuracy, verdict
-    spread = float(np.mean([run.accuracy[one_each].std() for run in runs]))
-    numbers["supernet_spread"] = spread, ""
-    for share, step in zip(CHECKPOINTS, sorted(runs[0].checkpoints), strict=False):
-        agreement = [tau(run.checkpoints[step][0], run.accuracy[one_each]) for run in runs]
-        note = f"of scores after {share:.0%} of the steps with the last ones"
-        numbers[f"stability_{100 * share:g}"] = float(np.mean(agreement)), note
-    by_loss = [tau(-run.loss[one_each], means(truth.test)[one_each]) for run in runs]
-    numbers["tau_of_loss"] = float(np.mean(by_loss)), "scored by loss instead of accuracy"
-    return Prediction(
-        method,
-        "one-shot",
-        np.stack([run.accuracy for run in runs], axis=1),
-        np.array([run.pick for run in runs]),
-        numbers=numbers,
+    return run_one_shot(
+        build_one_shot(task.specification),
+        get_space(truth.space),
+        data,
+        truth.trained_by(),
+        truth.architectures,
+        [truth.architectures[row] for row in one_each],
+        mode=plan.bn_mode,
+        seed=mixed_seed(plan.seed, task.run, truth.dataset.name),  # the same for every method
+        device=plan.device,
     )
 
 
@@ -540,12 +310,12 @@ def _prediction(method: str, runs: list[_Trained], truth: Truth) -> Prediction:
 
 
 def _trained_rows(
-    method: str, run: int, answer: _Trained, truth: Truth, params: IntArray
+    method: str, run: int, answer: OneShotRun, truth: Truth, params: IntArray
 ) -> list[_Row]:
     everything = np.arange(len(truth.architectures))
     one_each = truth.representatives(np.ones(len(everything), bool))
-    parts = [(step, one_each, *pair) for step, pair in sorted(answer.checkpoints.items())]
-    parts.append((answer.step, everything, answer.accuracy, answer.loss))
+    parts = [(step, one_each, scores) for step, scores in answer.checkpoints]
+    parts.append((answer.steps, everything, answer.scores))
     return [
         _score_row(method, run, int(row), truth, params)
         | {
@@ -554,8 +324,8 @@ def _trained_rows(
             "accuracy": float(one),
             "loss": float(other),
         }
-        for step, rows, accuracy, loss in parts
-        for row, one, other in zip(rows, accuracy, loss, strict=True)
+        for step, rows, scores in parts
+        for row, one, other in zip(rows, scores.accuracy, scores.loss, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nassim.errors import InputError, unknown_name
+from nassim.generator.recipe import Recipe
 from nassim.ranking.seeds import counts
 from nassim.records import Architecture, Dataset, FloatArray, IntArray
 from nassim.spaces import get_space
@@ -49,6 +50,10 @@ class Truth:
         """The first of each class among the architectures that are ``known`` (N,), ascending."""
         rows = np.flatnonzero(known)
         return np.sort(rows[np.unique(self.classes[rows], return_index=True)[1]])
+
+    def trained_by(self) -> Recipe:
+        """The recipe of the full trainings."""
+        return Recipe(self.recipe.rpartition("-")[0], **self.settings)
 
     def select(self, rows: IntArray) -> Truth:
         """The truth of these architectures alone, in this order."""

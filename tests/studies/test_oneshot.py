@@ -15,7 +15,8 @@ from nassim.errors import InputError, UnknownNameError
 from nassim.ranking.correlation import kendall
 from nassim.store import Store
 from nassim.studies.judging import Prediction, judge
-from nassim.studies.oneshot import RankPlan, RankStudy, read_scores, run_rank
+from nassim.studies.oneshot import RankPlan, RankStudy, run_rank
+from nassim.studies.predictors import read_scores
 from nassim.studies.truth import Truth, load_truth
 
 METHOD = "spos:steps=12:batch_size=16"
@@ -110,6 +111,17 @@ def test_a_pick_counts_as_its_class(truth: Truth) -> None:
     rows = judged(truth, scores, picks=np.array([best]))
     assert rows["regret_pp", "run 0"]["value"] == pytest.approx(0, abs=3)
     assert math.isnan(rows["tau", "classes"]["value"])  # constant scores rank nothing
+
+
+def test_a_pick_that_the_truth_lacks_is_counted(truth: Truth) -> None:
+    scores = np.random.default_rng(0).random((len(truth.architectures), 2))
+    rows = judged(truth, scores, picks=np.array([-1, 3]))
+    assert rows["picks_in_truth", "classes"]["value"] == 0.5
+    assert ("regret_pp", "run 0") not in rows
+    assert rows["regret_pp", "run 1"]["value"] == rows["regret_pp", "classes"]["value"]
+    nowhere = judged(truth, scores, picks=np.array([-1, -1]))
+    assert nowhere["picks_in_truth", "classes"]["value"] == 0
+    assert ("better_than_random", "classes") not in nowhere
 
 
 # --- the study --------------------------------------------------------------------------------
