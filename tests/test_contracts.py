@@ -49,6 +49,19 @@ def test_an_optimizer_keeps_its_contract(specification: str) -> None:
     assert "check_untold_values" in check_optimizer(specification)
 
 
+@pytest.mark.parametrize("specification", quick(ONE_SHOT))
+def test_a_one_shot_method_has_a_quick_form(specification: str) -> None:
+    """Options so small that all contracts of all methods can be checked each time."""
+    factory, threads = one_shot_factory(specification), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        began = time.process_time()
+        check_pick(factory)  # trains once
+        assert time.process_time() - began < 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize(
     "specification", [*quick(ONE_SHOT), "spos:law=strings:steps=8:batch_size=16"]
 )
