@@ -769,6 +769,13 @@ def _run_study(
     type=_FILE,
     help="Judge these too: Parquet or CSV with columns architecture, score and perhaps seed.",
 )
+@click.option(
+    "--sample",
+    type=click.IntRange(min=5),
+    default=500,
+    show_default=True,
+    help="Judge so many different functions at most; of more, some are drawn.",
+)
 @click.option("--draws", type=_COUNT, default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:1.")

@@ -171,13 +171,12 @@ def check_global_chance(factory: Factory) -> None:
 
 def check_unseen_images(factory: Factory) -> None:
     """Test images and the scoring set move nothing that is learned."""
-    before, _ = _train(factory)
-    for split in ("test", "valid"):
-        # two collections in memory, of which the method has been handed one
-        images = _images(changed=split)
-        after, _ = _train(factory, images=images)
-        if not _same_state(before, after):
-            kind = "test images" if split == "test" else "the scoring set"
+    states = []
+    for split in ("", "test", "valid"):
+        images = _images(changed=split)  # the only collection in memory, for who looks there
+        states.append(_train(factory, images=images)[0])
+    for kind, state in zip(("test images", "the scoring set"), states[1:], strict=True):
+        if not _same_state(states[0], state):
             raise LeakageError(
                 f"{_name(factory)} learned otherwise when only {kind} changed; expected it to "
                 "learn of 'weights' and 'architecture' of its data alone."

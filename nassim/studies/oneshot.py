@@ -31,7 +31,7 @@ from nassim.studies.predictors import (
     trivial_predictions,
 )
 from nassim.studies.results import companion, to_table, write_table
-from nassim.studies.truth import Truth
+from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
 
 if TYPE_CHECKING:
     from nassim.oneshot.base import OneShot
@@ -129,6 +129,8 @@ class RankPlan:
         perhaps ``seed``, to be judged too.
     draws
         Of the bootstrap.
+    sample
+        Functions that are judged at most; of more, so many are drawn by ``seed``.
     """
 
     methods: str = "spos"
@@ -136,13 +138,14 @@ class RankPlan:
     bn_mode: BatchNormMode = "recal"
     scores: str | None = None
     draws: int = 1000
+    sample: int = 500
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.draws < 1:
-            name, value = ("seeds", self.seeds) if self.seeds < 1 else ("draws", self.draws)
-            raise InputError(f"{name} is {value}; expected 1 or more.")
+        for name, least in (("seeds", 1), ("draws", 1), ("sample", FEWEST_ARCHITECTURES)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; expected {least} or more.")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more.")
         if not self.methods.strip() and self.scores is None:
@@ -199,6 +202,9 @@ def run_rank(
     specifications = parse_specifications(methods, ONE_SHOT, "one-shot method") if methods else []
     for specification in specifications:  # before the work: what is wrong shows now
         build_one_shot(specification)
+    if specifications:
+        truth.trained_by()  # refuses what no supernet can be trained like
+    truth = truth.sample(plan.sample, plan.seed)
     params, flops = live_sizes(truth)
     from_file = [] if plan.scores is None else [read_scores(plan.scores, truth)]
     tasks = [_Task(truth, plan, spec, run) for spec in specifications for run in range(plan.seeds)]

@@ -31,13 +31,17 @@ _Row = dict[str, Any]
 
 
 def live_sizes(truth: Truth) -> tuple[IntArray, IntArray]:
-    """Weights and multiply-adds of what is on a path from input to output, (N,) each."""
+    """Weights and multiply-adds of what is on a path from input to output, (N,) each.
+
+    Of an imported table, what it says itself.
+    """
+    if "channels" not in truth.settings:
+        return truth.n_params, truth.flops
     from nassim.networks import build_network, count_multiply_adds, count_parameters
 
     space, recipe = get_space(truth.space), truth.trained_by()
-    height, width, channels = truth.dataset.shape
-    limit = recipe.resolution or max(height, width)
-    shape = (min(height, limit), min(width, limit), channels)
+    *places, last = truth.dataset.shape
+    shape = (*(min(size, recipe.resolution or size) for size in places), last)
     sizes = []
     for architecture in truth.architectures:
         network = build_network(
@@ -54,36 +58,36 @@ def live_sizes(truth: Truth) -> tuple[IntArray, IntArray]:
 
 
 def trivial_predictions(
-    truth: Truth, params: IntArray, flops: IntArray, images: list[float]
+    truth: Truth, params: IntArray, flops: IntArray, images: Sequence[float]
 ) -> list[Prediction]:
     """What costs nothing, or is no supernet: sizes, and the first epochs of one training.
 
     The short training is judged by the seeds that it is not the beginning of. It is cut after the
-    first epoch, and after as many as the dearest method's images would have paid for.
+    first epoch, and after as many as each of these numbers of ``images`` would have paid for.
     """
-    per_epoch = float(len(truth.architectures) * _n_train(truth))
-    last = truth.valid.shape[2]
+    n, last = len(truth.architectures), truth.valid.shape[2]
+    n_train = min(truth.dataset.n_train, truth.settings.get("n_train") or truth.dataset.n_train)
+    per_epoch = float(n * n_train)
     epochs = {1, *(min(last, max(1, round(each / per_epoch))) for each in images)}
     predictions = [
         Prediction("live_params", "trivial", params[:, None].astype(np.float64)),
         Prediction("live_flops", "trivial", flops[:, None].astype(np.float64)),
     ]
     for epoch in sorted(epochs):
-        note = f"all {len(truth.architectures)} architectures for {epoch} of {last} epochs"
+        scores = truth.valid[:, :1, epoch - 1]
+        if np.isfinite(scores).sum() < FEWEST_ARCHITECTURES:
+            continue  # not measured after that epoch
+        note = f"all {n} architectures for {epoch} of {last} epochs"
         predictions.append(
             Prediction(
                 f"short_training:epochs={epoch}",
                 "trivial",
-                truth.valid[:, :1, epoch - 1],
+                scores,
                 judged_by=tuple(range(1, truth.test.shape[1])),
                 numbers={"images": (per_epoch * epoch, note)},
             )
         )
     return predictions
-
-
-def _n_train(truth: Truth) -> int:
-    return min(truth.dataset.n_train, truth.trained_by().n_train or truth.dataset.n_train)
 
 
 def read_scores(path: str | Path, truth: Truth) -> Prediction:

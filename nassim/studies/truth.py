@@ -52,8 +52,27 @@ class Truth:
         return np.sort(rows[np.unique(self.classes[rows], return_index=True)[1]])
 
     def trained_by(self) -> Recipe:
-        """The recipe of the full trainings."""
+        """The recipe of the full trainings.
+
+        Raises
+        ------
+        InputError
+            if they were imported, and nothing says how they were trained.
+        """
+        if "channels" not in self.settings:
+            raise InputError(
+                f"Store {self.store!r} was imported, and nothing says how its networks are "
+                "trained; expected one that 'nassim generate' made. Judge a file with --scores."
+            )
         return Recipe(self.recipe.rpartition("-")[0], **self.settings)
+
+    def sample(self, most: int, seed: int) -> Truth:
+        """All of it, or so many of its classes, drawn by ``seed``, with one architecture each."""
+        one_each = self.representatives(np.ones(len(self.architectures), bool))
+        if len(one_each) <= most:
+            return self
+        rng = np.random.default_rng(seed)
+        return self.select(np.sort(rng.choice(one_each, most, replace=False)))
 
     def select(self, rows: IntArray) -> Truth:
         """The truth of these architectures alone, in this order."""

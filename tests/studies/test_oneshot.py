@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,38 @@ def test_what_a_truth_must_have(cell_store: Path, tiny_store: Path, tmp_path: Pa
     alone.append(runs, datasets=store.datasets, recipes=store.recipes)
     with pytest.raises(InputError, match="one seed of each architecture"):
         load_truth(alone, "nasbench201_3nodes", "digits")
+
+
+def test_a_large_space_is_sampled_by_function(truth: Truth) -> None:
+    some = truth.sample(7, seed=0)
+    assert len(some.architectures) == len(set(some.classes)) == 7
+    assert [one.id for one in some.architectures] != [
+        one.id for one in truth.sample(7, seed=1).architectures
+    ]
+    assert truth.sample(17, seed=0) is truth  # of 17 functions
+    row = next(k for k, one in enumerate(truth.architectures) if one == some.architectures[2])
+    assert np.array_equal(some.test[2], truth.test[row], equal_nan=True)
+
+
+def test_scores_of_an_imported_table_are_judged(cell_store: Path, tmp_path: Path) -> None:
+    """It says neither how networks were trained, nor what they were in between."""
+    store = Store.open(cell_store)
+    imported = Store.create(tmp_path / "imported")
+    runs = [
+        dataclasses.replace(run, n_params=10 + k // 3, scores={"test": run.scores["test"]})
+        for k, run in enumerate(store.runs())
+    ]
+    imported.append(runs, datasets=store.datasets, recipes={runs[0].recipe: {}})
+    truth = load_truth(imported, "nasbench201_3nodes", "digits")
+    path = write_csv(tmp_path / "mine.csv", truth, np.nanmean(truth.test, axis=1)[:, None])
+    study = run_rank(RankPlan("", scores=str(path), draws=5), truth)
+    assert [row["method"] for row in rows_of(study, metric="tau", scope="classes")] == [
+        "live_params",
+        "live_flops",
+        "mine.csv",
+    ]
+    with pytest.raises(InputError, match="nothing says how its networks are"):
+        run_rank(RankPlan("spos"), truth)
 
 
 # --- judging ----------------------------------------------------------------------------------
@@ -262,6 +295,7 @@ def test_other_files_are_refused(truth: Truth, tmp_path: Path) -> None:
     [
         ({"seeds": 0}, "seeds is 0"),
         ({"draws": 0}, "draws is 0"),
+        ({"sample": 4}, "sample is 4; expected 5"),
         ({"seed": -1}, "seed is -1"),
         ({"methods": " "}, "nothing to judge"),
     ],
