@@ -281,6 +281,28 @@ def test_search(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "regret.png").exists()
 
 
+def test_rank(nassim: Nassim, cell_store: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "rank.parquet", tmp_path / "figures"
+    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes")
+    arguments += ("--dataset", "digits", "--draws", 5, "--out", out)
+    code, said, err = nassim(
+        *arguments, "--methods", "spos:steps=4:batch_size=16", "--seeds", 1, "--figures", figures
+    )
+    assert code == 0, err
+    assert "ceiling" in said
+    assert "live_params" in said
+    assert {path.name for path in figures.iterdir()} >= {"top.svg", "scores.png"}
+    scored = tmp_path / "mine.csv"
+    rows = pq.read_table(out.with_name("rank.scores.parquet")).to_pylist()
+    lines = [f"{row['architecture']},{row['truth']}" for row in rows if row["last"]]
+    scored.write_text("\n".join(["architecture,score", *lines]) + "\n")
+    code, said, err = nassim(*arguments, "--scores", scored)
+    assert code == 0, err
+    (line, *_) = (line for line in said.splitlines() if line.startswith("mine.csv"))
+    assert " 1.00 [" in line
+    assert "spos" not in said
+
+
 def test_a_page_is_of_one_kind_of_study(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
     files = []
     for command in ("terminate", "search"):
