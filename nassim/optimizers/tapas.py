@@ -161,6 +161,7 @@ class TAPASSearch:
     """
 
     listens = True
+    predicts_values = True  # in the metric's unit
 
     def __init__(
         self,
@@ -191,6 +192,11 @@ class TAPASSearch:
         if not measured.any():
             return float(self._database.dcn.mean())
         return float(np.where(measured, values, values[measured].min()).mean())
+
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """Candidates whose values make up the DCN; the first that are proposed."""
+        return tuple(self._landmarks)
 
     @property
     def kept(self) -> tuple[str, ...]:
