@@ -16,10 +16,9 @@ How to read this file: the network; the advantages; the search.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Remaining, decisions_of
 from nassim.records import IntArray
 from nassim.spaces import get_space
@@ -42,7 +42,6 @@ __all__ = [
     "check_space",
     "choices_of",
     "moving_statistics",
-    "one_thread",
     "policy_loss",
 ]
 
@@ -423,14 +422,3 @@ def check_number(
         high = "" if most == math.inf else f", {most:g} at the most"
         kind = "whole number" if whole else "number"
         raise InputError(f"Option {name} is {value!r}; expected a {kind}, {low}{high}.")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search, decisions_of
-from nassim.optimizers.controller import check_number, check_space, choices_of, one_thread
+from nassim.optimizers.controller import check_number, check_space, choices_of
 from nassim.records import Architecture, Sources
 from nassim.spaces import get_space
 from nassim.spaces.base import Space

@@ -32,8 +32,9 @@ import torch
 from torch import Tensor
 
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search
-from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
+from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
 from nassim.optimizers.pool import check_count, check_weight
 from nassim.ranking.correlation import ranks
 from nassim.records import Architecture, FloatArray, IntArray

@@ -18,9 +18,8 @@ evolution; landmarks and DCN; the predictor.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -31,6 +30,7 @@ from torch.nn import functional
 
 from nassim.encodings import PADDING, TokenEncoder
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer
 from nassim.optimizers.proposals import Proposals, check_count, mutate, space_of
 from nassim.records import Architecture, FloatArray, IntArray, Sources, SourceTask
@@ -469,7 +469,7 @@ class _Predictor:
             learned = (pooled - offset) / spread
         mean, deviation = float(dcn.mean()), _deviation(dcn)
         repeated = np.repeat((dcn - mean) / deviation, [len(each) for each in values])
-        with _one_thread():
+        with one_thread():
             network = _Network(encoder.sizes, rng)
             _train(
                 network,
@@ -486,7 +486,7 @@ class _Predictor:
         tokens = torch.from_numpy(self.encoder.encode(architectures))
         scaled = (dcn - self.dcn_mean) / self.dcn_deviation
         told = torch.tensor(scaled, dtype=torch.float64).clamp(-CLIP_DCN, CLIP_DCN)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             answers = [
                 self.network(rows, told.expand(len(rows))) for rows in torch.split(tokens, CHUNK)
             ]
@@ -558,14 +558,3 @@ def _deviation(values: FloatArray) -> float:
     """The standard deviation; 1 where all values are equal."""
     deviation = float(values.std())
     return deviation if deviation > 1e-9 else 1.0
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
 from nassim.optimizers.controller import (
     CLIP_NORM,
@@ -43,7 +44,6 @@ from nassim.optimizers.controller import (
     check_space,
     choices_of,
     moving_statistics,
-    one_thread,
 )
 from nassim.records import Sources, SourceTask
 from nassim.spaces import get_space

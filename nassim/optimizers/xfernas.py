@@ -34,8 +34,9 @@ import torch
 from torch import Tensor
 
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Search
-from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
+from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
 from nassim.optimizers.nao import NAO, LatentSearch, Normalisation, normalised
 from nassim.optimizers.pool import check_count
 from nassim.records import Sources
