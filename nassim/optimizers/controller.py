@@ -17,7 +17,6 @@ How to read this file: the network; the advantages; the search.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Remaining, decisions_of
+from nassim.options import check_count, check_number, check_share
 from nassim.records import IntArray
 from nassim.spaces import get_space
 from nassim.spaces.base import Space
@@ -38,7 +38,6 @@ __all__ = [
     "Controller",
     "Learning",
     "PolicySearch",
-    "check_number",
     "check_space",
     "choices_of",
     "moving_statistics",
@@ -249,9 +248,9 @@ class Learning:
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, above=0)
-        check_number("decay", self.decay, most=1)
+        check_share("decay", self.decay)
         check_number("entropy", self.entropy)
-        check_number("batch", self.batch, least=1, whole=True)
+        check_count("batch", self.batch)
         check_number("clip", self.clip, above=0, most=1)
 
     def advantages(self, rewards: Float64) -> Float64:
@@ -403,22 +402,3 @@ class PolicySearch:
         log_pool = scores[self._remaining.numbers].log_softmax(0)
         entropy = -(log_pool.exp() * log_pool).sum()
         return pools[torch.arange(len(numbers)), torch.tensor(numbers)], entropy
-
-
-def check_number(
-    name: str,
-    value: float,
-    *,
-    least: float = 0,
-    above: float = -math.inf,
-    most: float = math.inf,
-    whole: bool = False,
-) -> None:
-    """Refuse (InputError) an option that is no such number."""
-    kinds = int if whole else (int, float)
-    is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not (is_number and least <= value <= most and value > above):
-        low = f"above {above:g}" if above >= least else f"{least:g} or more"
-        high = "" if most == math.inf else f", {most:g} at the most"
-        kind = "whole number" if whole else "number"
-        raise InputError(f"Option {name} is {value!r}; expected a {kind}, {low}{high}.")

@@ -31,7 +31,8 @@ from torch import Tensor
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search, decisions_of
-from nassim.optimizers.controller import check_number, check_space, choices_of
+from nassim.optimizers.controller import check_space, choices_of
+from nassim.options import check_count, check_number, check_share
 from nassim.records import Architecture, Sources
 from nassim.spaces import get_space
 from nassim.spaces.base import Space
@@ -82,17 +83,12 @@ class MAML(Optimizer):
         first_order: bool = False,
         epsilon: float = 0.1,
     ) -> None:
-        check_number("inner_rate", inner_rate)
-        check_number("inner_steps", inner_steps, least=1, whole=True)
-        check_number("outer_rate", outer_rate, above=0)
-        check_number("steps", steps, whole=True)
-        check_number("epsilon", epsilon, most=1)
-        self.inner_rate = inner_rate
-        self.inner_steps = inner_steps
-        self.outer_rate = outer_rate
-        self.steps = steps
+        self.inner_rate = check_number("inner_rate", inner_rate)
+        self.inner_steps = check_count("inner_steps", inner_steps)
+        self.outer_rate = check_number("outer_rate", outer_rate, above=0)
+        self.steps = check_count("steps", steps, least=0)
         self.first_order = first_order
-        self.epsilon = epsilon
+        self.epsilon = check_share("epsilon", epsilon)
         self._fitted: tuple[Weights, str] | None = None  # and the space
 
     def fit(self, sources: Sources, seed: int) -> None:

@@ -10,7 +10,7 @@ from nassim.records import Architecture
 from nassim.spaces import get_space
 from nassim.spaces.base import Space
 
-__all__ = ["Proposals", "check_count", "mutate", "space_of"]
+__all__ = ["Proposals", "mutate", "space_of"]
 
 _PATIENCE = 1_000  # draws in a row that were proposed before: the space is all but exhausted
 _MUTATIONS = 100  # of one parent that were proposed before: there may be no other
@@ -112,10 +112,3 @@ class Proposals:
     def _take(self, number: int) -> int:
         self.remaining.take(number)
         return number
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """A whole number of at least ``least``, or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"Option {name} is {value!r}; expected a whole number, {least} or more.")
-    return value

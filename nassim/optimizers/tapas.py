@@ -32,7 +32,8 @@ from nassim.encodings import PADDING, TokenEncoder
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer
-from nassim.optimizers.proposals import Proposals, check_count, mutate, space_of
+from nassim.optimizers.proposals import Proposals, mutate, space_of
+from nassim.options import check_count, check_number
 from nassim.records import Architecture, FloatArray, IntArray, Sources, SourceTask
 from nassim.spaces.base import Space
 
@@ -89,9 +90,7 @@ class TAPAS(Optimizer):
         generations: int = 20,
     ) -> None:
         self.landmarks = check_count("landmarks", landmarks)
-        if isinstance(tolerance, bool) or not tolerance >= 0:
-            raise InputError(f"Option tolerance is {tolerance!r}; expected a number, 0 or above.")
-        self.tolerance = tolerance
+        self.tolerance = check_number("tolerance", tolerance)
         if targets not in ("raw", "standardised"):
             raise InputError(f"Option targets is {targets!r}; expected 'raw' or 'standardised'.")
         self.targets = targets

@@ -40,11 +40,11 @@ from nassim.optimizers.controller import (
     Controller,
     Learning,
     PolicySearch,
-    check_number,
     check_space,
     choices_of,
     moving_statistics,
 )
+from nassim.options import check_count, check_number
 from nassim.records import Sources, SourceTask
 from nassim.spaces import get_space
 
@@ -93,8 +93,7 @@ class NAML(Optimizer):
         width: int = 32,
     ) -> None:
         self.learning = Learning(learning_rate, decay, entropy, batch, clip, normalise=True)
-        check_number("width", width, least=1, whole=True)
-        self.width = width
+        self.width = check_count("width", width)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         controller = Controller(choices_of(candidates), 1, self.width, rng)
@@ -136,10 +135,8 @@ class TNAML(NAML):
         steps: int = 1000,
     ) -> None:
         super().__init__(learning_rate, decay, entropy, batch, clip, width)
-        check_number("source_entropy", source_entropy)
-        check_number("steps", steps, whole=True)
-        self.source_entropy = source_entropy
-        self.steps = steps
+        self.source_entropy = check_number("source_entropy", source_entropy)
+        self.steps = check_count("steps", steps, least=0)
         self._fitted: tuple[Controller, str] | None = None  # and the space
 
     def fit(self, sources: Sources, seed: int) -> None:

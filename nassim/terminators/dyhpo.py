@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nassim.networks.threads import one_thread
+from nassim.options import check_count
 from nassim.records import Architecture, FloatArray, IntArray, Sources
-from nassim.terminators.base import Session, Terminator, View, check_count
+from nassim.terminators.base import Session, Terminator, View
 from nassim.terminators.stepwise import (
     Seen,
     StepwiseSession,

@@ -27,8 +27,9 @@ from torch import Tensor
 from nassim.encodings import PADDING, TokenEncoder, words
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
+from nassim.options import check_count
 from nassim.records import Architecture, FloatArray, IntArray, Metric, Prefixes, Sources
-from nassim.terminators.base import Estimator, check_count
+from nassim.terminators.base import Estimator
 from nassim.terminators.families import accuracy_scale
 
 __all__ = ["Ensemble", "LCNet", "Runs", "basis_functions"]

@@ -27,6 +27,7 @@ from torch.nn import functional
 from nassim.encodings import PADDING, UNKNOWN, TokenEncoder, words
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
+from nassim.options import check_count, check_share
 from nassim.records import (
     Architecture,
     FloatArray,
@@ -37,15 +38,7 @@ from nassim.records import (
     Sources,
     SourceTask,
 )
-from nassim.terminators.base import (
-    DECISION_EPOCHS,
-    Estimator,
-    Judge,
-    TargetJudge,
-    View,
-    check_count,
-    check_share,
-)
+from nassim.terminators.base import DECISION_EPOCHS, Estimator, Judge, TargetJudge, View
 
 __all__ = ["LCRankNet", "pair_loss"]
 
