@@ -279,6 +279,15 @@ _STUDY_OPTIONS = (
     click.option("--space", help="The search space, where the store has several."),
     click.option("--recipe", help="The training recipe, where the store has several."),
     click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target."),
+    click.option("--source-datasets", type=_COUNT, help="Learn from so many other datasets only."),
+    click.option(
+        "--source-architectures", type=_COUNT, help="Learn from so many architectures of each only."
+    ),
+    click.option(
+        "--shuffled-sources",
+        is_flag=True,
+        help="Exchange each source's results among its architectures: there is nothing to learn.",
+    ),
     click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
     _ray,
     click.option(
@@ -723,7 +732,10 @@ def _run_study(
 
     store, targets, out, report = (options[name] for name in ("store", "targets", "out", "report"))
     opened = Store.open(find_store(DEFAULT_STORE if store is None else store))
-    named = ("pool", "leave_out", "space", "recipe", "split", "quality", "size")
+    named = (
+        *("pool", "leave_out", "space", "recipe", "split", "quality", "size"),
+        *("source_datasets", "source_architectures", "shuffled_sources"),
+    )
     folds = FoldPlan(
         str(opened.path),
         opened.sha,
@@ -814,6 +826,110 @@ def surrogate(
     fitted.save(out)
     click.echo(held_out_table(fitted))
     click.echo(f"Wrote {out}")
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim rank --store cells --space nasbench201_3nodes --dataset mnist\n"
+    "nassim rank --store cells --space nasbench201_3nodes --dataset mnist --scores mine.csv",
+    lists="nassim.oneshot:ONE_SHOT",
+)
+@click.option("--store", required=True, help="Name or path of a store with several seeds.")
+@click.option("--space", required=True, help="The search space.")
+@click.option("--dataset", required=True, help="The dataset of the full trainings.")
+@click.option("--recipe", help="Their recipe, where the store has several.")
+@click.option(
+    "--methods",
+    help="One-shot methods, as in 'spos,spos:law=strings'; 'module:Class' for your own.  "
+    "[default: spos; none with --scores]",
+)
+@click.option(
+    "--seeds", type=_COUNT, default=3, show_default=True, help="Trainings of each method."
+)
+@click.option(
+    "--bn-mode",
+    type=click.Choice(["recal", "batch", "running"]),
+    default="recal",
+    show_default=True,
+    help="Batch-norm statistics for scoring: collected anew, of the scored images, or as trained.",
+)
+@click.option(
+    "--scores",
+    type=_FILE,
+    help="Judge these too: Parquet or CSV with columns architecture, score and perhaps seed.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=5),
+    default=500,
+    show_default=True,
+    help="Judge so many different functions at most; of more, some are drawn.",
+)
+@click.option("--draws", type=_COUNT, default=1000, show_default=True, help="Of the bootstrap.")
+@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
+@click.option(
+    "--out",
+    type=_FILE,
+    default=Path("rank.parquet"),
+    show_default=True,
+    help="Where the report goes.",
+)
+@click.option("--figures", type=_FOLDER, help="Save each figure there, as PNG, SVG and PDF.")
+def rank(
+    store: str,
+    space: str,
+    dataset: str,
+    recipe: str | None,
+    out: Path,
+    figures: Path | None,
+    workers: int,
+    methods: str | None,
+    scores: Path | None,
+    **options: Any,
+) -> None:
+    """Judge one-shot methods by full trainings.
+
+    A method trains one supernet; its scores of all architectures are compared with what a store
+    records of these, beside predictors that cost nothing and the ceiling that seed noise leaves.
+    """
+    from nassim.reports.oneshot import rank_table
+    from nassim.store import Store, find_store
+    from nassim.studies.oneshot import RankPlan, run_rank
+    from nassim.studies.truth import load_truth
+
+    if methods is None:
+        methods = "" if scores is not None else "spos"
+    plan = RankPlan(methods, scores=None if scores is None else str(scores), **options)
+    opened = Store.open(find_store(store))
+    truth = load_truth(opened, space, dataset, recipe)
+    _check_place("--out", out)
+    if figures is not None:
+        _check_place("--figures", figures / "figure.png")
+    click.echo(_said_of(opened))
+    with _Progress() as progress:
+        study = run_rank(plan, truth, workers=workers, progress=progress)
+    written = study.write(out)
+    table = rank_table(study.report)
+    click.echo(table.to_text())
+    if figures is not None:
+        written += _rank_figures(study.scores, table, figures)
+    click.echo(f"Wrote {', '.join(map(str, written))}")
+
+
+def _rank_figures(scores: Any, table: Any, folder: Path) -> list[Path]:
+    from nassim.reports import drawing
+    from nassim.reports import oneshot as reports
+
+    figures: dict[str, Callable[[], Any]] = {
+        "top": lambda: reports.top_figure(reports.top_table(table)),
+    }
+    if points := reports.score_points(scores):
+        figures["scores"] = lambda: reports.scores_figure(points)
+    return drawing.save_all(figures, folder, drawing.FORMATS)
 
 
 @cli.command(

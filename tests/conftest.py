@@ -87,6 +87,48 @@ def _run(
     )
 
 
+@pytest.fixture(scope="session")
+def cell_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store named ``tiny_cells``: made-up trainings of 3-node cells on digits, three seeds each.
+
+    An architecture is the better the more convolutions of 3x3 it has; 24 of 125 texts, of which
+    three are duplicates of others, and the last one's second seed diverged.
+    """
+    from nassim.datasets import load_dataset
+    from nassim.generator.recipe import Recipe
+
+    recipe = Recipe("tiny", epochs=4, batch_size=16, channels=4, shift=1)
+    dataset, rng = load_dataset("digits").record, np.random.default_rng(0)
+    runs = []
+    every = list(get_space("nasbench201_3nodes").every())
+    chosen = [*every[3::6], *(every[k] for k in (30, 31, 32))]
+    for number, architecture in enumerate(chosen):
+        level = 0.5 + 0.1 * architecture.decisions.count(3) + 0.02 * (number % 5)
+        for seed in range(3):
+            final = level + rng.normal(0, 0.01)
+            valid = (final - 0.3 * np.exp(-np.arange(4.0))).astype(np.float32)
+            test = np.array([np.nan, np.nan, np.nan, final], np.float32)
+            ok = (number, seed) != (len(chosen) - 1, 1)
+            runs.append(
+                Run(
+                    architecture.space,
+                    architecture.id,
+                    "digits",
+                    recipe.id,
+                    seed,
+                    canonical_id=architecture.canonical_id,
+                    status="ok" if ok else "diverged",
+                    reason="" if ok else "made up",
+                    epochs=4,
+                    scores={"valid": valid, "test": test},
+                )
+            )
+    path = tmp_path_factory.mktemp("stores") / "tiny_cells"
+    store = Store.create(path)
+    store.append(runs, datasets=[dataset], recipes={recipe.id: recipe.settings})
+    return path
+
+
 class Outcome(NamedTuple):
     """What a command did."""
 

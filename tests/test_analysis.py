@@ -60,6 +60,10 @@ def test_every_component_can_be_taken_away(script: Script) -> None:
             "sources_needed",
             "--methods lcranknet:steps=2 --epochs 0,3 --datasets 1 --architectures 2,4",
         ),
+        (
+            "transfer",
+            "--methods average_rank --orders 2 --budget 4 --datasets 1 --architectures 2,4",
+        ),
     ],
 )
 def test_a_script_runs_and_reads_what_it_wrote(
@@ -89,3 +93,6 @@ def test_a_script_runs_and_reads_what_it_wrote(
     if name == "sources_needed":
         for method in ("all", "1 dataset", "2 architectures", "4 architectures"):
             assert f"lcranknet:steps=2, {method}" in table
+    if name == "transfer":
+        for method in ("all", "1 dataset", "2 architectures", "4 architectures", "shuffled"):
+            assert f"average_rank, {method}" in table

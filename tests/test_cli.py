@@ -239,10 +239,13 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
         "--space": "nasnet",
         "--recipe": "short",
         "--size": 3,
+        "--source-datasets": 1,
+        "--source-architectures": 4,
         "--seed": 5,
         "--out": out_file,
     }
-    code, _, err = nassim("terminate", *(word for pair in options.items() for word in pair))
+    words = [word for pair in options.items() for word in pair]
+    code, _, err = nassim("terminate", *words, "--shuffled-sources")
     assert code == 0, err
     rows = pq.ParquetFile(out_file).read().to_pylist()
     assert len(rows) == 2 * 2 * 3
@@ -255,6 +258,9 @@ def test_terminate_takes_every_option(nassim: Nassim, tiny_store: Path, tmp_path
         assert row["accounting"] == "restart"
         assert row["workers"] == 2
         assert row["candidates"] == 3
+        assert row["source_datasets"] == 1
+        assert row["source_architectures"] == 4
+        assert row["shuffled_sources"]
     assert {row["target"] for row in rows} == {"digits", "letters"}
 
 
@@ -273,6 +279,28 @@ def test_search(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
     )
     assert again.read_text() == page.read_text()
     assert (tmp_path / "figures" / "regret.png").exists()
+
+
+def test_rank(nassim: Nassim, cell_store: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "rank.parquet", tmp_path / "figures"
+    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes")
+    arguments += ("--dataset", "digits", "--draws", 5, "--out", out)
+    code, said, err = nassim(
+        *arguments, "--methods", "spos:steps=4:batch_size=16", "--seeds", 1, "--figures", figures
+    )
+    assert code == 0, err
+    assert "ceiling" in said
+    assert "live_params" in said
+    assert {path.name for path in figures.iterdir()} >= {"top.svg", "scores.png"}
+    scored = tmp_path / "mine.csv"
+    rows = pq.read_table(out.with_name("rank.scores.parquet")).to_pylist()
+    lines = [f"{row['architecture']},{row['truth']}" for row in rows if row["last"]]
+    scored.write_text("\n".join(["architecture,score", *lines]) + "\n")
+    code, said, err = nassim(*arguments, "--scores", scored)
+    assert code == 0, err
+    (line, *_) = (line for line in said.splitlines() if line.startswith("mine.csv"))
+    assert " 1.00 [" in line
+    assert "spos" not in said
 
 
 def test_a_page_is_of_one_kind_of_study(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:

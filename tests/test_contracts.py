@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
+import torch
 
+from nassim.checks.oneshot import check_one_shot, check_pick, one_shot_factory
 from nassim.checks.optimizers import check_optimizer
 from nassim.checks.terminators import check_terminator
 from nassim.loading import load
+from nassim.oneshot import ONE_SHOT
 from nassim.optimizers import OPTIMIZERS
 from nassim.terminators import TERMINATORS
 
@@ -50,3 +54,23 @@ def test_a_terminator_keeps_its_contract(specification: str) -> None:
 @pytest.mark.parametrize("specification", [*quick(OPTIMIZERS), *OPTIMIZER_VARIANTS])
 def test_an_optimizer_keeps_its_contract(specification: str) -> None:
     assert "check_untold_values" in check_optimizer(specification)
+
+
+@pytest.mark.parametrize("specification", quick(ONE_SHOT))
+def test_a_one_shot_method_has_a_quick_form(specification: str) -> None:
+    """Options so small that all contracts of all methods can be checked each time."""
+    factory, threads = one_shot_factory(specification), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        began = time.process_time()
+        check_pick(factory)  # trains once
+        assert time.process_time() - began < 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    "specification", [*quick(ONE_SHOT), "spos:law=strings:steps=8:batch_size=16"]
+)
+def test_a_one_shot_method_keeps_its_contract(specification: str) -> None:
+    assert "check_inactive" in check_one_shot(specification)

@@ -26,9 +26,9 @@ LAYERS = (
     {"spaces"},
     {"encodings", "networks", "datasets", "ranking"},
     {"reports"},
-    {"store", "optimizers", "terminators", "oneshot"},
+    {"store", "optimizers", "terminators"},
     {"generator"},
-    {"simulator"},
+    {"simulator", "oneshot"},
     {"studies"},
     {"checks"},
     {"cli"},
@@ -40,6 +40,7 @@ HEAVY = {"torch", "pandas", "sklearn", "matplotlib", "scipy"}
 TABLES = (
     "nassim.datasets:DATASETS",
     "nassim.networks:NETWORKS",
+    "nassim.oneshot:ONE_SHOT",
     "nassim.optimizers:OPTIMIZERS",
     "nassim.spaces:SPACES",
     "nassim.store.importers:IMPORTERS",
@@ -195,11 +196,12 @@ except SystemExit as leave:
         "import nassim",
         _HELP.format(arguments=["--help"]),
         _HELP.format(arguments=["terminate", "--help"]),
+        _HELP.format(arguments=["rank", "--help"]),
         _HELP.format(arguments=["generate", "--help"]),
         _HELP.format(arguments=["import", "--help"]),
         _HELP.format(arguments=["stores"]),
     ],
-    ids=["nassim", "help", "terminate help", "generate help", "import help", "stores"],
+    ids=["nassim", "help", "terminate help", "rank help", "generate help", "import help", "stores"],
 )
 def test_nothing_heavy_is_imported_by(code: str) -> None:
     out = run_alone(f"{code}\nimport sys\nprint('loaded:', *({HEAVY} & sys.modules.keys()))")
@@ -266,7 +268,7 @@ def test_each_entry_of_a_table_is_there(table: str) -> None:
 DOORS = {"BitGenerator", "Generator", "PCG64", "SeedSequence", "default_rng"}
 # Real seconds are measured where they are the result, and nowhere else.
 CLOCKS = {"generator", "oneshot"}
-CLOCK_FILES = {"nassim.studies.termination", "nassim.studies.search", "nassim.studies.oneshot"}
+CLOCK_FILES = {"nassim.studies.termination", "nassim.studies.search"}
 WATCHES_CHANCE = {"nassim.checks.conditions"}  # whether a method uses global chance
 
 

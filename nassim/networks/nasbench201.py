@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nassim.records import Architecture
 from nassim.spaces.nasbench201 import EDGES, OPERATIONS
 
-__all__ = ["NASBench201Network"]
+__all__ = ["Cell", "NASBench201Network", "ResidualReduction", "operation"]
 
 
 class NASBench201Network(nn.Module):
@@ -52,16 +52,16 @@ class Cell(nn.Module):
             if OPERATIONS[op] != "none"
         ]
         self.operations = nn.ModuleList(
-            _operation(OPERATIONS[op], width) for op in decisions if OPERATIONS[op] != "none"
+            operation(OPERATIONS[op], width) for op in decisions if OPERATIONS[op] != "none"
         )
 
     def forward(self, x: Tensor) -> Tensor:
         nodes: list[Tensor | None] = [x, *(None for _ in range(self.n_nodes - 1))]
-        for operation, (source, to) in zip(self.operations, self.edges, strict=True):
+        for apply, (source, to) in zip(self.operations, self.edges, strict=True):
             value = nodes[source]
             if value is None:  # nothing reaches the source: it is zero
                 value = x.new_zeros(x.shape)
-            term: Tensor = operation(value)
+            term: Tensor = apply(value)
             node = nodes[to]
             nodes[to] = term if node is None else node + term
         output = nodes[-1]
@@ -87,7 +87,8 @@ class ResidualReduction(nn.Module):
         return y
 
 
-def _operation(name: str, width: int) -> nn.Module:
+def operation(name: str, width: int) -> nn.Module:
+    """An operation other than ``none`` on images of so many channels."""
     if name == "skip_connect":
         return nn.Identity()
     if name == "avg_pool_3x3":

@@ -3,7 +3,8 @@
 Tables are in :mod:`nassim.reports.termination` and :mod:`nassim.reports.searches`, which stand on
 :mod:`nassim.reports.grid`; figures in :mod:`nassim.reports.figures`, the HTML page in
 :mod:`nassim.reports.page`. :mod:`nassim.reports.ranking`,
-:mod:`nassim.reports.calibration` and :mod:`nassim.reports.sweep` have a table and its figure each.
+:mod:`nassim.reports.calibration` and :mod:`nassim.reports.sweep` have a table and its figure each,
+and :mod:`nassim.reports.oneshot` has what ``nassim rank`` prints and draws.
 All read the tables of a study and nothing else.
 """
 

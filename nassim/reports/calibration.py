@@ -25,7 +25,7 @@ __all__ = ["CalibrationTable", "calibration_figure", "calibration_table"]
 BINS = 10
 SETTINGS = (
     *("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed"),
-    *("source_datasets", "source_architectures"),
+    *("source_datasets", "source_architectures", "shuffled_sources"),
 )
 
 

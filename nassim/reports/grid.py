@@ -55,6 +55,7 @@ class Settings:
     quality: str
     source_datasets: int | None
     source_architectures: int | None
+    shuffled_sources: bool | None
     runs: str
     seed: int
     workers: int

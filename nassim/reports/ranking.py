@@ -25,7 +25,7 @@ __all__ = ["RankingTable", "ranking_figure", "ranking_table"]
 
 SETTINGS = (
     *("store_sha", "metric", "pool", "leave_out", "quality", "leakage", "seed"),
-    *("given", "source_datasets", "source_architectures"),
+    *("given", "source_datasets", "source_architectures", "shuffled_sources"),
 )
 Correlation = Literal["spearman", "kendall"]
 

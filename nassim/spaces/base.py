@@ -97,6 +97,13 @@ class Space(ABC):
                 f"shape {shape}. Take another space for such data, or other data."
             )
 
+    def pruned(self, decisions: tuple[int, ...]) -> tuple[int, ...]:
+        """Decisions of the same function without what leads from nothing or nowhere.
+
+        The decisions themselves, where a space has nothing like it.
+        """
+        return decisions
+
     @abstractmethod
     def decisions(self, text: str) -> tuple[int, ...]:
         """The decision tuple of a canonical text."""

@@ -53,6 +53,24 @@ class NASBench201Space(Space):
         """The function of the cell: zero edges dropped, identities resolved, sums flattened."""
         return functional_class(decisions, EDGES[: self.n_decisions])
 
+    def pruned(self, decisions: tuple[int, ...]) -> tuple[int, ...]:
+        """``none`` on each edge that no path from the input to the output takes.
+
+        >>> NASBench201ThreeNodeSpace().pruned((3, 1, 0))  # node 1 leads nowhere
+        (0, 1, 0)
+        """
+        edges = EDGES[: self.n_decisions]
+        used = [end for op, end in zip(decisions, edges, strict=True) if OPERATIONS[op] != "none"]
+        reached, needed = {0}, {edges[-1][1]}
+        for source, to in sorted(used):  # each node after those that lead to it
+            if source in reached:
+                reached.add(to)
+        for source, to in sorted(used, key=lambda end: -end[1]):
+            if to in needed:
+                needed.add(source)
+        kept = [(source in reached and to in needed) for source, to in edges]
+        return tuple(op if keep else 0 for op, keep in zip(decisions, kept, strict=True))
+
 
 class NASBench201ThreeNodeSpace(NASBench201Space):
     """The same operations on three nodes: three decisions, 125 texts, 59 functions and zero.

@@ -34,6 +34,7 @@ DECISIONS_SCHEMA = pa.schema(
         ("leakage", pa.string()),
         ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
         ("source_architectures", pa.int32()),  # drawn of each source; null: all
+        ("shuffled_sources", pa.bool_()),  # results exchanged among architectures
         ("seed", pa.int64()),
         ("target", pa.string()),
         ("method", pa.string()),

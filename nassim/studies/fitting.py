@@ -118,6 +118,7 @@ def each_fit(
         "leakage": LEAKAGE[folds.split],
         "source_datasets": folds.source_datasets,
         "source_architectures": folds.source_architectures,
+        "shuffled_sources": folds.shuffled_sources,
         "seed": plan.seed,
         "nassim_version": nassim.__version__,
     }

@@ -57,6 +57,9 @@ class FoldPlan:
     source_datasets, source_architectures
         Draw at most so many source datasets, and of each at most so many architectures with all
         their runs. A larger number draws the same ones, and more.
+    shuffled_sources
+        Exchange the results of each source among its architectures: what is learned from them is
+        about nothing. A method that transfers must not lose by it what it would have without.
     pool_seed
         Of all that is drawn.
     """
@@ -73,6 +76,7 @@ class FoldPlan:
     pool_seed: int = 0
     source_datasets: int | None = None
     source_architectures: int | None = None
+    shuffled_sources: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -278,10 +282,14 @@ def _source_task(plan: FoldPlan, runs: _Runs, dataset: Dataset) -> SourceTask:
     known = np.unique(runs.architecture[rows]).tolist()
     kept = _drawn(known, plan.source_architectures, plan.pool_seed, dataset.name)
     rows = rows[np.isin(runs.architecture[rows], kept)]
+    named = rows  # the architectures that the results are said to be of
+    if plan.shuffled_sources:
+        shuffling = np.random.default_rng([plan.pool_seed, zlib.crc32(dataset.name.encode()), 1])
+        named = shuffling.permutation(rows)
     epochs = max(1, int(runs.lengths[rows].max()))
     table = TableSource(
         dataset,
-        [runs.architectures[text] for text in runs.architecture[rows].tolist()],
+        [runs.architectures[text] for text in runs.architecture[named].tolist()],
         np.arange(len(rows)),
         runs.curves[rows][:, :epochs],
         runs.seconds[rows][:, :epochs],
@@ -300,8 +308,8 @@ def _source_task(plan: FoldPlan, runs: _Runs, dataset: Dataset) -> SourceTask:
         values=table.qualities,
         failed=table.failed,
         seconds=np.where(past_end, np.nan, runs.seconds[rows][:, :epochs]),
-        n_params=runs.n_params[rows],
-        flops=runs.flops[rows],
+        n_params=runs.n_params[named],
+        flops=runs.flops[named],
     )
 
 

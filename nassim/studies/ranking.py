@@ -39,6 +39,7 @@ RANKING_SCHEMA = pa.schema(
         ("leakage", pa.string()),
         ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
         ("source_architectures", pa.int32()),  # drawn of each source; null: all
+        ("shuffled_sources", pa.bool_()),  # results exchanged among architectures
         ("given", pa.int32()),  # completed runs of the target that methods were handed
         ("seed", pa.int64()),
         ("target", pa.string()),

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # Columns that files of earlier versions do not have; there they are null.
-LATER = ("source_datasets", "source_architectures", "given")
+LATER = ("source_datasets", "source_architectures", "shuffled_sources", "given")
 
 _KEYS = [
     ("target", pa.string()),
@@ -53,6 +53,7 @@ _STAMP = [
     ("quality", pa.string()),  # max | final: what a run is worth
     ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
     ("source_architectures", pa.int32()),  # drawn of each source; null: all
+    ("shuffled_sources", pa.bool_()),  # results exchanged among architectures
     ("runs", pa.string()),  # drawn | first: which training seed is replayed
     ("seed", pa.int64()),  # of the study: orders and fits come from it
 ]

@@ -395,6 +395,7 @@ def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
         "quality": folds.quality,
         "source_datasets": folds.source_datasets,
         "source_architectures": folds.source_architectures,
+        "shuffled_sources": folds.shuffled_sources,
         "runs": plan.runs,
         "seed": plan.seed,
         "budget": plan.budget,

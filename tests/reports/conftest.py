@@ -81,6 +81,7 @@ def make_study(
                             "leave_out": "dataset",
                             "source_datasets": None,
                             "source_architectures": None,
+                            "shuffled_sources": False,
                             "quality": "max",
                             "runs": "drawn",
                             "seed": 0,

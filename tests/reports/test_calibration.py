@@ -22,6 +22,7 @@ def decisions(*rows, **stamp):
         "leave_out": "dataset",
         "source_datasets": None,
         "source_architectures": None,
+        "shuffled_sources": False,
         "quality": "max",
         "leakage": "none",
         "seed": 0,

@@ -64,6 +64,7 @@ def study_of(
                         "quality": "max",
                         "source_datasets": None,
                         "source_architectures": None,
+                        "shuffled_sources": False,
                         "runs": "drawn",
                         "seed": 0,
                         "target": target,

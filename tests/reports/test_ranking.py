@@ -38,6 +38,7 @@ def made_up(**stamp):
                             "leave_out": "dataset",
                             "source_datasets": None,
                             "source_architectures": None,
+                            "shuffled_sources": False,
                             "given": 0,
                             "quality": "max",
                             "leakage": "none",

@@ -179,3 +179,15 @@ def test_samples_are_uniform_and_seeded() -> None:
 
 def test_it_is_found_by_its_name() -> None:
     assert isinstance(get_space("nasbench201"), NASBench201Space)
+
+
+def test_pruning_keeps_the_function_and_nothing_else() -> None:
+    for space, stride in ((SMALL, 1), (SPACE, 61)):
+        every = itertools.product(range(5), repeat=space.n_decisions)
+        for decisions in itertools.islice(every, 0, None, stride):
+            pruned = space.pruned(decisions)
+            assert space.canonical(pruned) == space.canonical(decisions)
+            assert space.pruned(pruned) == pruned
+            for edge, op in enumerate(pruned):
+                less = (*pruned[:edge], 0, *pruned[edge + 1 :])
+                assert op == 0 or space.canonical(less) != space.canonical(pruned)

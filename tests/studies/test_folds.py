@@ -181,6 +181,22 @@ def test_sources_may_have_fewer_architectures_with_all_their_runs(plan: Make) ->
     assert others != kept[1]
 
 
+def test_shuffled_sources_keep_results_and_architectures_but_not_which_is_whose(
+    plan: Make,
+) -> None:
+    whole = load_fold(plan(), "digits")
+    shuffled = load_fold(plan(shuffled_sources=True), "digits")
+    assert np.array_equal(shuffled.table.values, whole.table.values)  # the target is as it was
+    for task, true in zip(shuffled.sources.tasks, whole.sources.tasks, strict=True):
+        assert np.array_equal(task.values, true.values)
+        assert np.array_equal(task.curves, true.curves, equal_nan=True)
+        names, true_names = ([a.id for a in each.architectures] for each in (task, true))
+        assert sorted(names) == sorted(true_names)
+        assert sum(a == b for a, b in zip(names, true_names, strict=True)) < len(names) / 2
+    other = load_fold(plan(shuffled_sources=True, pool_seed=1), "digits").sources.tasks[0]
+    assert other.architectures != shuffled.sources.tasks[0].architectures
+
+
 def test_a_source_says_what_was_recorded(plan: Make, tiny_store: Path) -> None:
     fold = load_fold(plan(), "digits")
     store = Store.open(tiny_store)

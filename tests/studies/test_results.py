@@ -127,7 +127,9 @@ def test_columns_that_an_earlier_version_did_not_write_are_null(
 ) -> None:
     path = tmp_path / "results.parquet"
     study.write(path)
-    earlier = study.results.drop_columns(["source_datasets", "source_architectures"])
+    earlier = study.results.drop_columns(
+        ["source_datasets", "source_architectures", "shuffled_sources"]
+    )
     pq.write_table(earlier, path)
     found = read_study(path).results
     assert found.schema == RESULTS_SCHEMA

@@ -1,0 +1,123 @@
+"""The contract of a one-shot method.
+
+A method is its options. ``train`` trains a supernet and whatever else it learns, and answers a
+:class:`Trained`: a module whose parameters and buffers are all that was learned, so that its
+``state_dict`` can be kept. That scores architectures and picks one. Real seconds, gradients and
+all, are what a one-shot method costs; nothing here is simulated.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from nassim.errors import InputError
+from nassim.oneshot.batchnorm import BatchNormMode
+from nassim.oneshot.data import SearchData
+from nassim.oneshot.scoring import Scores, score
+from nassim.oneshot.supernet import Supernet
+from nassim.records import Architecture
+
+__all__ = ["Journal", "OneShot", "Point", "Trained", "cosine", "positive"]
+
+
+class Point(NamedTuple):
+    """One entry of a trace: what a method noted of its training after so many steps."""
+
+    step: int
+    name: str
+    value: float
+
+
+class Journal:
+    """What happened during one training: notes, and a call at each checkpoint.
+
+    ``at_checkpoint(step, trained)`` is called after the steps that are these shares of all.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Sequence[float] = (),
+        at_checkpoint: Callable[[int, Trained], None] | None = None,
+    ) -> None:
+        self.points: list[Point] = []
+        self.step = 0  # the last that is done
+        self._shares = tuple(checkpoints)
+        self._at_checkpoint = at_checkpoint
+
+    def note(self, step: int, name: str, value: float) -> None:
+        """Write down a number of the training."""
+        self.points.append(Point(step, name, float(value)))
+
+    def finished(self, step: int, steps: int, trained: Trained) -> None:
+        """Step ``step`` of ``steps`` (from 1) is done; a method says so after each."""
+        self.step = step
+        due = step in {max(1, round(share * steps)) for share in self._shares}
+        if due and self._at_checkpoint is not None:
+            self._at_checkpoint(step, trained)
+
+
+class Trained(nn.Module):
+    """A trained supernet. A method that learned more keeps it here as parameters or buffers."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        super().__init__()
+        self.supernet = supernet
+
+    def score(
+        self,
+        architectures: Sequence[Architecture],
+        data: SearchData,
+        mode: BatchNormMode = "recal",
+    ) -> Scores:
+        """Each architecture by the supernet's weights; the same whatever was scored before."""
+        return score(self.supernet, architectures, data, mode)
+
+    def pick(self, architectures: Sequence[Architecture], scores: Scores) -> Architecture:
+        """What the method would train: here the most accurate, of equals the one of least loss."""
+        order = np.lexsort((scores.loss, -scores.accuracy))
+        return architectures[int(order[0])]
+
+
+class OneShot(ABC):
+    """Trains a supernet. All options are arguments of the constructor."""
+
+    # the share of the training images that updates of weights must leave to other updates
+    architecture_share: ClassVar[float] = 0.0
+    affine: ClassVar[bool] = True  # of the batch norms within operations
+    # options that make it cheap enough to be checked each time the tests run
+    quick_options: ClassVar[Mapping[str, object]] = {}
+
+    @abstractmethod
+    def train(
+        self,
+        supernet: Supernet,
+        data: SearchData,
+        rng: np.random.Generator,
+        journal: Journal,
+    ) -> Trained:
+        """Train ``supernet`` in place. Chance comes from ``rng`` alone.
+
+        Must not change the method itself, and calls ``journal.finished`` after each step.
+        """
+
+
+def cosine(rate: float, done: int, steps: int) -> float:
+    """A learning rate that falls from ``rate`` to zero along half a cosine.
+
+    >>> cosine(0.1, 0, 10), round(cosine(0.1, 5, 10), 3)
+    (0.1, 0.05)
+    """
+    return 0.5 * rate * (1 + math.cos(math.pi * done / steps))
+
+
+def positive(**options: float) -> None:
+    """Refuse (InputError) an option that is not above 0."""
+    for name, value in options.items():
+        if not isinstance(value, int | float) or not value > 0:
+            raise InputError(f"{name} is {value!r}; expected a number above 0.")
