@@ -28,18 +28,15 @@ from torch import Tensor, nn
 
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Remaining, decisions_of
+from nassim.optimizers.base import Candidates, Remaining, decisions_of, failed_as_worst
 from nassim.options import check_count, check_number, check_share
 from nassim.records import IntArray
-from nassim.spaces import get_space
 from nassim.spaces.base import Space
 
 __all__ = [
     "Controller",
     "Learning",
     "PolicySearch",
-    "check_space",
-    "choices_of",
     "moving_statistics",
     "policy_loss",
 ]
@@ -147,35 +144,6 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64:
     return rng.uniform(-INIT_BOUND, INIT_BOUND, shape)
 
 
-def choices_of(candidates: Candidates) -> tuple[int, ...]:
-    """Values of each decision of what may be proposed; of an empty table, one of one.
-
-    Raises
-    ------
-    InputError
-        if they have no decisions.
-    """
-    if candidates.space is not None:
-        return candidates.space.n_choices
-    if not len(candidates):
-        return (1,)
-    decisions_of(candidates.architectures)
-    return get_space(candidates[0].space).n_choices
-
-
-def check_space(candidates: Candidates, space: str) -> None:
-    """Refuse (InputError) candidates that are of another space than what was learned from."""
-    if candidates.space is not None:
-        found = candidates.space.name
-    else:
-        found = candidates[0].space if len(candidates) else space
-    if found != space:
-        raise InputError(
-            f"Candidates are of space {found!r}; expected {space!r}, the space of the sources "
-            "that this optimizer was fitted on."
-        )
-
-
 # -- the advantages ------------------------------------------------------------------------------
 
 
@@ -259,10 +227,9 @@ class Learning:
         What failed (-inf) is as bad as the worst that was measured; if nothing was, or all
         rewards are equal, advantages are 0.
         """
-        finite = np.isfinite(rewards)
-        if not finite.any():
+        if not np.isfinite(rewards).any():
             return np.zeros(len(rewards))
-        rewards = np.where(finite, rewards, rewards[finite].min())
+        rewards = failed_as_worst(rewards)
         mean, deviation = moving_statistics(rewards, self.decay)
         if deviation <= 1e-9 * float(np.abs(rewards).max()):  # rounding, and no difference
             return np.zeros(len(rewards))

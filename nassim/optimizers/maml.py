@@ -30,8 +30,16 @@ from torch import Tensor
 
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search, decisions_of
-from nassim.optimizers.controller import check_space, choices_of
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Remaining,
+    Search,
+    check_space,
+    choices_of,
+    decisions_of,
+    failed_as_worst,
+)
 from nassim.options import check_count, check_number, check_share
 from nassim.records import Architecture, Sources
 from nassim.spaces import get_space
@@ -207,11 +215,9 @@ def standardised(values: NDArray[np.floating]) -> Float64:
     >>> standardised(np.array([1.0, 3.0, -np.inf])).round(3).tolist()
     [-0.707, 1.414, -0.707]
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
+    if not np.isfinite(values).any():
         return np.zeros(len(values))
-    known: Float64 = np.where(finite, values, values[finite].min()).astype(np.float64)
+    known = failed_as_worst(values)
     deviation = float(known.std())
     return (known - known.mean()) / deviation if deviation > 1e-12 else np.zeros(len(known))
 

@@ -33,12 +33,18 @@ from torch import Tensor
 
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Remaining,
+    Search,
+    failed_as_worst,
+    space_of,
+)
 from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
 from nassim.options import check_count, check_number, check_share
 from nassim.ranking.correlation import ranks
 from nassim.records import Architecture, FloatArray, IntArray
-from nassim.spaces import get_space
 
 __all__ = ["NAO", "LatentSearch", "Normalisation", "normalised"]
 
@@ -123,7 +129,7 @@ class NAO(Optimizer):
         self.hidden = check_count("hidden", hidden)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
-        strings = Strings.of(candidates.space or get_space(candidates[0].space))
+        strings = Strings.of(space_of(candidates))
         network = EncoderPredictorDecoder(strings, self.hidden, rng)
         return LatentSearch(self, candidates, network, rng)
 
@@ -143,9 +149,7 @@ def normalised(values: FloatArray, how: Normalisation) -> FloatArray:
     >>> normalised(values, "rank").tolist()
     [0.25, 0.875, 0.625, 0.25]
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    values[~finite] = values[finite].min() if finite.any() else 0.0
+    values = failed_as_worst(values)
     low, high = values.min(), values.max()
     if high == low:
         return np.full(len(values), 0.5)

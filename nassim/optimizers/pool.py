@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nassim.optimizers.base import Candidates
+from nassim.optimizers.base import Candidates, failed_as_worst
 from nassim.records import Architecture, FloatArray, IntArray
 from nassim.spaces.base import Space
 
@@ -106,11 +106,9 @@ class PoolSearch(ABC):
         other, nothing was told.
         """
         values = np.array(list(self._told.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return np.zeros(0, np.intp), np.zeros(0)
-        worst = values[measured].min()
-        return np.array(list(self._told)), np.where(measured, values, worst)
+        return np.array(list(self._told)), failed_as_worst(values)
 
 
 class BestFirst(PoolSearch):

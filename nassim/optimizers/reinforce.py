@@ -21,8 +21,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.controller import Controller, Learning, PolicySearch, choices_of
+from nassim.optimizers.base import Candidates, Optimizer, Search, choices_of
+from nassim.optimizers.controller import Controller, Learning, PolicySearch
 from nassim.options import check_count
 
 __all__ = ["Reinforce"]

@@ -26,8 +26,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
-from nassim.optimizers.proposals import Proposals, mutate, space_of
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Search,
+    decisions_of,
+    failed_as_worst,
+    space_of,
+)
+from nassim.optimizers.proposals import Proposals, mutate
 from nassim.options import check_count, check_share
 from nassim.records import Architecture, FloatArray
 from nassim.spaces.base import Space
@@ -168,10 +175,9 @@ class _ModelBased:
     def _ranked(self) -> list[Architecture]:
         """What may be proposed, by ascending prediction; nothing before the first report."""
         values = np.array(list(self._value.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return []
-        values[~measured] = values[measured].min()
+        values = failed_as_worst(values)
         told = [self._candidates[number] for number in self._value]
         if self._candidates.space is None:
             numbers = self._proposals.remaining.numbers.tolist()

@@ -31,8 +31,8 @@ from torch.nn import functional
 from nassim.encodings import PADDING, TokenEncoder
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Optimizer
-from nassim.optimizers.proposals import Proposals, mutate, space_of
+from nassim.optimizers.base import Candidates, Optimizer, failed_as_worst, space_of
+from nassim.optimizers.proposals import Proposals, mutate
 from nassim.options import check_count, check_number
 from nassim.records import Architecture, FloatArray, IntArray, Sources, SourceTask
 from nassim.spaces.base import Space
@@ -186,10 +186,9 @@ class TAPASSearch:
         The mean of the sources' as long as nothing was measured.
         """
         values = np.array(list(self._value.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return float(self._database.dcn.mean())
-        return float(np.where(measured, values, values[measured].min()).mean())
+        return float(failed_as_worst(values).mean())
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -338,7 +337,7 @@ class _Database:
         self._seed = seed
         self._encoder = TokenEncoder.fit([a for task in tasks for a in task.architectures])
         self._tokens = [self._encoder.encode(task.architectures) for task in tasks]
-        self._values = [_measured(task.values) for task in tasks]
+        self._values = [failed_as_worst(task.values) for task in tasks]
         self.landmarks = self._choose(np.random.default_rng(seed))
         # (sources,): the mean, over landmarks, of the value of the nearest architecture
         self.dcn: FloatArray = np.array(
@@ -419,12 +418,6 @@ class _Database:
 
     def _flat(self, architectures: Sequence[Architecture]) -> IntArray:
         return self._encoder.encode(architectures).reshape(len(architectures), -1)
-
-
-def _measured(values: FloatArray) -> FloatArray:
-    """Values, (runs,), with the worst in place of those that failed."""
-    finite = np.isfinite(values)
-    return np.where(finite, values, values[finite].min()).astype(np.float64)
 
 
 # -- the predictor -------------------------------------------------------------------------------

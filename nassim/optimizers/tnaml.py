@@ -33,15 +33,21 @@ from torch import Tensor, nn
 
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Search,
+    check_space,
+    choices_of,
+    decisions_of,
+    failed_as_worst,
+)
 from nassim.optimizers.controller import (
     CLIP_NORM,
     SCORE_DIGITS,
     Controller,
     Learning,
     PolicySearch,
-    check_space,
-    choices_of,
     moving_statistics,
 )
 from nassim.options import check_count, check_number
@@ -202,11 +208,8 @@ class _Task:
 
     @classmethod
     def of(cls, task: SourceTask) -> _Task:
-        values = task.values.astype(np.float64)
-        finite = np.isfinite(values)
-        values[~finite] = values[finite].min() if finite.any() else 0.0
         decisions = torch.from_numpy(decisions_of(task.architectures))
-        return cls(decisions, values, np.zeros(0))
+        return cls(decisions, failed_as_worst(task.values), np.zeros(0))
 
     def advantages(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of new rewards (n,), with this task's moving mean and deviation."""

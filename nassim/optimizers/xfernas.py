@@ -34,7 +34,7 @@ from torch import Tensor
 
 from nassim.errors import InputError
 from nassim.networks.threads import one_thread
-from nassim.optimizers.base import Candidates, Search
+from nassim.optimizers.base import Candidates, Search, check_space
 from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
 from nassim.optimizers.nao import NAO, LatentSearch, Normalisation, normalised
 from nassim.options import check_count, check_number
@@ -154,13 +154,7 @@ class XferNAS(NAO):
         if self._fitted is None:
             return super().begin(candidates, rng)
         fitted = self._fitted
-        space = candidates.space.name if candidates.space else candidates[0].space
-        expected = fitted.network.strings.space.name
-        if space != expected:
-            raise InputError(
-                f"Candidates are of space {space!r}; expected {expected!r}, the space of the "
-                "sources."
-            )
+        check_space(candidates, fitted.network.strings.space.name)
         network = copy.deepcopy(fitted.network)
         return LatentSearch(self, candidates, network, rng, fitted.sources, fitted.starts)
 
