@@ -11,7 +11,6 @@ import ast
 import functools
 import importlib.util
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ import click
 from nassim import __version__
 from nassim.errors import InputError, NassimError
 from nassim.loading import load
+from nassim.writing import write_whole
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -169,16 +169,6 @@ def _check_place(flag: str, path: Path) -> None:
         raise InputError(
             f"{flag} {str(path)!r} cannot be written ({error.strerror}); name another place."
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, all of it or nothing."""
-    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}.tmp")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 # --- printing -------------------------------------------------------------------------------
@@ -382,7 +372,7 @@ def card(store: str, out: Path | None, figures: Path | None, gap: float) -> None
     if out is not None:
         from nassim.reports.card.page import card_page
 
-        _write(out, card_page(made))
+        write_whole(out, card_page(made).encode())
         written.append(out)
     if figures is not None:
         from nassim.reports.card.page import save_card_figures
@@ -754,7 +744,7 @@ def _run_study(
     written = study.write(out)
     click.echo(said(study))
     if report is not None:
-        _write(report, page_of(study.results, study.pool, study.timings))
+        write_whole(report, page_of(study.results, study.pool, study.timings).encode())
         written.append(report)
     click.echo(f"Wrote {', '.join(map(str, written))}")
 
@@ -970,7 +960,7 @@ def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
     rows = pa.concat_tables([study.results for study in studies])
     pool = pa.concat_tables([study.pool for study in studies])
     timings = pa.concat_tables([study.timings for study in studies])
-    _write(out, page_of(rows, pool, timings))
+    write_whole(out, page_of(rows, pool, timings).encode())
     written = [out]
     if figures is not None:
         written += figures_of(rows, pool, figures)

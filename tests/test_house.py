@@ -22,7 +22,7 @@ PACKAGE = Path(nassim.__file__).parent
 LAYERS = (
     {"errors"},
     {"records"},
-    {"loading", "cluster"},
+    {"loading", "options", "writing", "cluster"},
     {"spaces"},
     {"encodings", "networks", "datasets", "ranking"},
     {"reports"},

@@ -10,7 +10,7 @@ import numpy as np
 
 from nassim.encodings import FeatureEncoder
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.pool import BestFirst, Pool, check_count
+from nassim.optimizers.pool import BestFirst, Pool
 from nassim.optimizers.sources import (
     LinearModel,
     SourceValues,
@@ -20,6 +20,7 @@ from nassim.optimizers.sources import (
     source_values,
     zscore,
 )
+from nassim.options import check_count
 from nassim.records import Sources
 
 __all__ = ["AverageRank"]

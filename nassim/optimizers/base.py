@@ -11,9 +11,20 @@ from numpy.typing import NDArray
 
 from nassim.errors import InputError
 from nassim.records import Architecture, IntArray, Sources
+from nassim.spaces import get_space
 from nassim.spaces.base import Space
 
-__all__ = ["Candidates", "Optimizer", "Remaining", "Search", "decisions_of"]
+__all__ = [
+    "Candidates",
+    "Optimizer",
+    "Remaining",
+    "Search",
+    "check_space",
+    "choices_of",
+    "decisions_of",
+    "failed_as_worst",
+    "space_of",
+]
 
 
 class Candidates:
@@ -133,6 +144,53 @@ def decisions_of(architectures: Sequence[Architecture]) -> IntArray:
         )
     table: NDArray[np.int64] = np.array([architecture.decisions for architecture in architectures])
     return table
+
+
+def space_of(candidates: Candidates) -> Space:
+    """The space in which architectures are made up."""
+    return candidates.space or get_space(candidates[0].space)
+
+
+def choices_of(candidates: Candidates) -> tuple[int, ...]:
+    """Values of each decision of what may be proposed; of an empty table, one of one.
+
+    Raises
+    ------
+    InputError
+        if they have no decisions.
+    """
+    if candidates.space is not None:
+        return candidates.space.n_choices
+    if not len(candidates):
+        return (1,)
+    decisions_of(candidates.architectures)
+    return get_space(candidates[0].space).n_choices
+
+
+def check_space(candidates: Candidates, space: str) -> None:
+    """Refuse (InputError) candidates that are of another space than what was learned from."""
+    if candidates.space is not None:
+        found = candidates.space.name
+    else:
+        found = candidates[0].space if len(candidates) else space
+    if found != space:
+        raise InputError(
+            f"Candidates are of space {found!r}; expected {space!r}, the space of the sources "
+            "that this optimizer was fitted on."
+        )
+
+
+def failed_as_worst(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values, (n,), with the worst of them in place of what failed (not finite).
+
+    All 0 if nothing was measured.
+
+    >>> failed_as_worst(np.array([0.5, -np.inf, 0.4]))
+    array([0.5, 0.4, 0.4])
+    """
+    measured = np.isfinite(values)
+    worst = values[measured].min() if measured.any() else 0.0
+    return np.where(measured, values, worst).astype(np.float64)
 
 
 class Search(Protocol):

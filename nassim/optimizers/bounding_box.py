@@ -15,8 +15,9 @@ import numpy as np
 
 from nassim.errors import InputError
 from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
-from nassim.optimizers.pool import BestFirst, Pool, check_count
+from nassim.optimizers.pool import BestFirst, Pool
 from nassim.optimizers.sources import fitted, source_values
+from nassim.options import check_count
 from nassim.records import Architecture, IntArray, Sources
 from nassim.spaces.base import Space
 

@@ -16,10 +16,8 @@ How to read this file: the network; the advantages; the search.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,20 +27,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Remaining, decisions_of
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import Candidates, Remaining, decisions_of, failed_as_worst
+from nassim.options import check_count, check_number, check_share
 from nassim.records import IntArray
-from nassim.spaces import get_space
 from nassim.spaces.base import Space
 
 __all__ = [
     "Controller",
     "Learning",
     "PolicySearch",
-    "check_number",
-    "check_space",
-    "choices_of",
     "moving_statistics",
-    "one_thread",
     "policy_loss",
 ]
 
@@ -149,35 +144,6 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64:
     return rng.uniform(-INIT_BOUND, INIT_BOUND, shape)
 
 
-def choices_of(candidates: Candidates) -> tuple[int, ...]:
-    """Values of each decision of what may be proposed; of an empty table, one of one.
-
-    Raises
-    ------
-    InputError
-        if they have no decisions.
-    """
-    if candidates.space is not None:
-        return candidates.space.n_choices
-    if not len(candidates):
-        return (1,)
-    decisions_of(candidates.architectures)
-    return get_space(candidates[0].space).n_choices
-
-
-def check_space(candidates: Candidates, space: str) -> None:
-    """Refuse (InputError) candidates that are of another space than what was learned from."""
-    if candidates.space is not None:
-        found = candidates.space.name
-    else:
-        found = candidates[0].space if len(candidates) else space
-    if found != space:
-        raise InputError(
-            f"Candidates are of space {found!r}; expected {space!r}, the space of the sources "
-            "that this optimizer was fitted on."
-        )
-
-
 # -- the advantages ------------------------------------------------------------------------------
 
 
@@ -250,9 +216,9 @@ class Learning:
 
     def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, above=0)
-        check_number("decay", self.decay, most=1)
+        check_share("decay", self.decay)
         check_number("entropy", self.entropy)
-        check_number("batch", self.batch, least=1, whole=True)
+        check_count("batch", self.batch)
         check_number("clip", self.clip, above=0, most=1)
 
     def advantages(self, rewards: Float64) -> Float64:
@@ -261,10 +227,9 @@ class Learning:
         What failed (-inf) is as bad as the worst that was measured; if nothing was, or all
         rewards are equal, advantages are 0.
         """
-        finite = np.isfinite(rewards)
-        if not finite.any():
+        if not np.isfinite(rewards).any():
             return np.zeros(len(rewards))
-        rewards = np.where(finite, rewards, rewards[finite].min())
+        rewards = failed_as_worst(rewards)
         mean, deviation = moving_statistics(rewards, self.decay)
         if deviation <= 1e-9 * float(np.abs(rewards).max()):  # rounding, and no difference
             return np.zeros(len(rewards))
@@ -404,33 +369,3 @@ class PolicySearch:
         log_pool = scores[self._remaining.numbers].log_softmax(0)
         entropy = -(log_pool.exp() * log_pool).sum()
         return pools[torch.arange(len(numbers)), torch.tensor(numbers)], entropy
-
-
-def check_number(
-    name: str,
-    value: float,
-    *,
-    least: float = 0,
-    above: float = -math.inf,
-    most: float = math.inf,
-    whole: bool = False,
-) -> None:
-    """Refuse (InputError) an option that is no such number."""
-    kinds = int if whole else (int, float)
-    is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not (is_number and least <= value <= most and value > above):
-        low = f"above {above:g}" if above >= least else f"{least:g} or more"
-        high = "" if most == math.inf else f", {most:g} at the most"
-        kind = "whole number" if whole else "number"
-        raise InputError(f"Option {name} is {value!r}; expected a {kind}, {low}{high}.")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

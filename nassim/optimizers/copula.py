@@ -14,7 +14,7 @@ import numpy as np
 
 from nassim.encodings import FeatureEncoder
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.pool import Pool, PoolSearch, check_count, check_weight
+from nassim.optimizers.pool import Pool, PoolSearch
 from nassim.optimizers.sources import (
     LinearModel,
     all_architectures,
@@ -22,6 +22,7 @@ from nassim.optimizers.sources import (
     source_values,
     winsorised_normal,
 )
+from nassim.options import check_count, check_number
 from nassim.records import Architecture, FloatArray, IntArray, Sources
 
 __all__ = ["Copula"]
@@ -55,7 +56,7 @@ class Copula(Optimizer):
 
     def __init__(self, update: bool = False, weight: float = 10.0, sample: int = 2000) -> None:
         self.update = update
-        self.weight = check_weight("weight", weight)
+        self.weight = check_number("weight", weight, above=0)
         self.sample = check_count("sample", sample)
         self._learned: (
             tuple[tuple[Architecture, ...], FeatureEncoder, LinearModel, float] | None

@@ -11,9 +11,8 @@ How to read this file: strings; the network; its training.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,7 @@ from nassim.optimizers.base import decisions_of
 from nassim.records import Architecture, FloatArray, IntArray
 from nassim.spaces.base import Space
 
-__all__ = ["EncoderPredictorDecoder", "Evaluations", "Strings", "one_thread", "train"]
+__all__ = ["EncoderPredictorDecoder", "Evaluations", "Strings", "train"]
 
 # Spaces whose steps all mean the same, with the decisions of a step: an operation is then read
 # alike wherever it stands. In any other space each decision is a step with a meaning of its own.
@@ -306,14 +305,3 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
         optimizer.step()
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

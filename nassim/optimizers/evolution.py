@@ -28,7 +28,8 @@ import numpy as np
 
 from nassim.errors import InputError
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.proposals import Proposals, check_count
+from nassim.optimizers.proposals import Proposals
+from nassim.options import check_count
 
 __all__ = ["Evolution"]
 

@@ -29,8 +29,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search, decisions_of
-from nassim.optimizers.controller import check_number, check_space, choices_of, one_thread
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Remaining,
+    Search,
+    check_space,
+    choices_of,
+    decisions_of,
+    failed_as_worst,
+)
+from nassim.options import check_count, check_number, check_share
 from nassim.records import Architecture, Sources
 from nassim.spaces import get_space
 from nassim.spaces.base import Space
@@ -81,17 +91,12 @@ class MAML(Optimizer):
         first_order: bool = False,
         epsilon: float = 0.1,
     ) -> None:
-        check_number("inner_rate", inner_rate)
-        check_number("inner_steps", inner_steps, least=1, whole=True)
-        check_number("outer_rate", outer_rate, above=0)
-        check_number("steps", steps, whole=True)
-        check_number("epsilon", epsilon, most=1)
-        self.inner_rate = inner_rate
-        self.inner_steps = inner_steps
-        self.outer_rate = outer_rate
-        self.steps = steps
+        self.inner_rate = check_number("inner_rate", inner_rate)
+        self.inner_steps = check_count("inner_steps", inner_steps)
+        self.outer_rate = check_number("outer_rate", outer_rate, above=0)
+        self.steps = check_count("steps", steps, least=0)
         self.first_order = first_order
-        self.epsilon = epsilon
+        self.epsilon = check_share("epsilon", epsilon)
         self._fitted: tuple[Weights, str] | None = None  # and the space
 
     def fit(self, sources: Sources, seed: int) -> None:
@@ -210,11 +215,9 @@ def standardised(values: NDArray[np.floating]) -> Float64:
     >>> standardised(np.array([1.0, 3.0, -np.inf])).round(3).tolist()
     [-0.707, 1.414, -0.707]
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
+    if not np.isfinite(values).any():
         return np.zeros(len(values))
-    known: Float64 = np.where(finite, values, values[finite].min()).astype(np.float64)
+    known = failed_as_worst(values)
     deviation = float(known.std())
     return (known - known.mean()) / deviation if deviation > 1e-12 else np.zeros(len(known))
 

@@ -32,12 +32,19 @@ import torch
 from torch import Tensor
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Optimizer, Remaining, Search
-from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
-from nassim.optimizers.pool import check_count, check_weight
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Remaining,
+    Search,
+    failed_as_worst,
+    space_of,
+)
+from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
+from nassim.options import check_count, check_number, check_share
 from nassim.ranking.correlation import ranks
 from nassim.records import Architecture, FloatArray, IntArray
-from nassim.spaces import get_space
 
 __all__ = ["NAO", "LatentSearch", "Normalisation", "normalised"]
 
@@ -110,21 +117,19 @@ class NAO(Optimizer):
             raise InputError(
                 f"Option normalise is {normalise!r}; expected one of {', '.join(NORMALISATIONS)}."
             )
-        if not 0 <= alpha <= 1:
-            raise InputError(f"Option alpha is {alpha!r}; expected a number from 0 to 1.")
         self.initial = check_count("initial", initial)
         self.refit_every = check_count("refit_every", refit_every)
         self.steps = check_count("steps", steps)
         self.refit_steps = check_count("refit_steps", refit_steps)
         self.propose = propose
         self.top = check_count("top", top)
-        self.step_size = check_weight("step_size", step_size)
+        self.step_size = check_number("step_size", step_size, above=0)
         self.normalise = normalise
-        self.alpha = alpha
+        self.alpha = check_share("alpha", alpha)
         self.hidden = check_count("hidden", hidden)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
-        strings = Strings.of(candidates.space or get_space(candidates[0].space))
+        strings = Strings.of(space_of(candidates))
         network = EncoderPredictorDecoder(strings, self.hidden, rng)
         return LatentSearch(self, candidates, network, rng)
 
@@ -144,9 +149,7 @@ def normalised(values: FloatArray, how: Normalisation) -> FloatArray:
     >>> normalised(values, "rank").tolist()
     [0.25, 0.875, 0.625, 0.25]
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    values[~finite] = values[finite].min() if finite.any() else 0.0
+    values = failed_as_worst(values)
     low, high = values.min(), values.max()
     if high == low:
         return np.full(len(values), 0.5)

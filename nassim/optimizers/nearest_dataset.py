@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.pool import Pool, PoolSearch, check_count
+from nassim.optimizers.pool import Pool, PoolSearch
 from nassim.optimizers.sources import (
     ModelledSources,
     fitted,
     ranks_from_best,
 )
+from nassim.options import check_count
 from nassim.ranking.correlation import spearman
 from nassim.records import FloatArray, IntArray, Sources
 

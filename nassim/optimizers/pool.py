@@ -6,18 +6,16 @@ What the simple transfer methods share of asking and telling; what they share of
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nassim.errors import InputError
-from nassim.optimizers.base import Candidates
+from nassim.optimizers.base import Candidates, failed_as_worst
 from nassim.records import Architecture, FloatArray, IntArray
 from nassim.spaces.base import Space
 
-__all__ = ["BestFirst", "Pool", "PoolSearch", "check_count", "check_weight"]
+__all__ = ["BestFirst", "Pool", "PoolSearch"]
 
 _PATIENCE = 1_000  # draws in a row that are in the pool already: the space is all but exhausted
 
@@ -108,11 +106,9 @@ class PoolSearch(ABC):
         other, nothing was told.
         """
         values = np.array(list(self._told.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return np.zeros(0, np.intp), np.zeros(0)
-        worst = values[measured].min()
-        return np.array(list(self._told)), np.where(measured, values, worst)
+        return np.array(list(self._told)), failed_as_worst(values)
 
 
 class BestFirst(PoolSearch):
@@ -126,17 +122,3 @@ class BestFirst(PoolSearch):
 
     def choose(self, left: IntArray) -> int:
         return int(left[self._scores[left].argmax()])
-
-
-def check_count(name: str, value: int) -> int:
-    """A whole number of at least 1, or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"Option {name} is {value!r}; expected a whole number, 1 or more.")
-    return value
-
-
-def check_weight(name: str, value: float) -> float:
-    """A positive number, or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InputError(f"Option {name} is {value!r}; expected a number above 0.")
-    return float(value)

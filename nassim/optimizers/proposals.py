@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Remaining
+from nassim.optimizers.base import Candidates, Remaining, space_of
 from nassim.records import Architecture
-from nassim.spaces import get_space
 from nassim.spaces.base import Space
 
-__all__ = ["Proposals", "check_count", "mutate", "space_of"]
+__all__ = ["Proposals", "mutate"]
 
 _PATIENCE = 1_000  # draws in a row that were proposed before: the space is all but exhausted
 _MUTATIONS = 100  # of one parent that were proposed before: there may be no other
@@ -48,11 +47,6 @@ def mutate(space: Space, parent: Architecture, rng: np.random.Generator) -> Arch
         if child.id != parent.id:
             return child
         decisions = changed
-
-
-def space_of(candidates: Candidates) -> Space:
-    """The space in which architectures are made up."""
-    return candidates.space or get_space(candidates[0].space)
 
 
 class Proposals:
@@ -112,10 +106,3 @@ class Proposals:
     def _take(self, number: int) -> int:
         self.remaining.take(number)
         return number
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """A whole number of at least ``least``, or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"Option {name} is {value!r}; expected a whole number, {least} or more.")
-    return value

@@ -21,14 +21,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.controller import (
-    Controller,
-    Learning,
-    PolicySearch,
-    check_number,
-    choices_of,
-)
+from nassim.optimizers.base import Candidates, Optimizer, Search, choices_of
+from nassim.optimizers.controller import Controller, Learning, PolicySearch
+from nassim.options import check_count
 
 __all__ = ["Reinforce"]
 
@@ -70,8 +65,7 @@ class Reinforce(Optimizer):
         width: int = 32,
     ) -> None:
         self.learning = Learning(learning_rate, decay, entropy, batch, clip, normalise=False)
-        check_number("width", width, least=1, whole=True)
-        self.width = width
+        self.width = check_count("width", width)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         controller = Controller(choices_of(candidates), 0, self.width, rng)

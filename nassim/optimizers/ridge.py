@@ -13,7 +13,7 @@ import numpy as np
 from nassim.encodings import FeatureEncoder
 from nassim.errors import unknown_name
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.pool import BestFirst, Pool, PoolSearch, check_count, check_weight
+from nassim.optimizers.pool import BestFirst, Pool, PoolSearch
 from nassim.optimizers.sources import (
     SCALES,
     LinearModel,
@@ -21,6 +21,7 @@ from nassim.optimizers.sources import (
     fitted,
     source_values,
 )
+from nassim.options import check_count, check_number
 from nassim.records import Architecture, FloatArray, IntArray, Sources
 
 __all__ = ["Ridge"]
@@ -69,7 +70,7 @@ class Ridge(Optimizer):
             raise unknown_name("option normalise", normalise, SCALES)
         self.normalise = normalise
         self.update = update
-        self.weight = check_weight("weight", weight)
+        self.weight = check_number("weight", weight, above=0)
         self.sample = check_count("sample", sample)
         self._learned: tuple[tuple[Architecture, ...], FeatureEncoder, LinearModel] | None = None
 

@@ -26,9 +26,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
-from nassim.optimizers.proposals import Proposals, check_count, mutate, space_of
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Search,
+    decisions_of,
+    failed_as_worst,
+    space_of,
+)
+from nassim.optimizers.proposals import Proposals, mutate
+from nassim.options import check_count, check_share
 from nassim.records import Architecture, FloatArray
 from nassim.spaces.base import Space
 
@@ -74,9 +81,7 @@ class SMBO(Optimizer):
     def __init__(self, initial: int = 10, batch: int = 5, epsilon: float = 0.1) -> None:
         self.initial = check_count("initial", initial)
         self.batch = check_count("batch", batch)
-        if isinstance(epsilon, bool) or not 0 <= epsilon <= 1:
-            raise InputError(f"Option epsilon is {epsilon!r}; expected a number from 0 to 1.")
-        self.epsilon = epsilon
+        self.epsilon = check_share("epsilon", epsilon)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         return _ModelBased(self, candidates, rng)
@@ -170,10 +175,9 @@ class _ModelBased:
     def _ranked(self) -> list[Architecture]:
         """What may be proposed, by ascending prediction; nothing before the first report."""
         values = np.array(list(self._value.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return []
-        values[~measured] = values[measured].min()
+        values = failed_as_worst(values)
         told = [self._candidates[number] for number in self._value]
         if self._candidates.space is None:
             numbers = self._proposals.remaining.numbers.tolist()

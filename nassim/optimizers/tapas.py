@@ -18,9 +18,8 @@ evolution; landmarks and DCN; the predictor.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -31,8 +30,10 @@ from torch.nn import functional
 
 from nassim.encodings import PADDING, TokenEncoder
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Optimizer
-from nassim.optimizers.proposals import Proposals, check_count, mutate, space_of
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import Candidates, Optimizer, failed_as_worst, space_of
+from nassim.optimizers.proposals import Proposals, mutate
+from nassim.options import check_count, check_number
 from nassim.records import Architecture, FloatArray, IntArray, Sources, SourceTask
 from nassim.spaces.base import Space
 
@@ -89,9 +90,7 @@ class TAPAS(Optimizer):
         generations: int = 20,
     ) -> None:
         self.landmarks = check_count("landmarks", landmarks)
-        if isinstance(tolerance, bool) or not tolerance >= 0:
-            raise InputError(f"Option tolerance is {tolerance!r}; expected a number, 0 or above.")
-        self.tolerance = tolerance
+        self.tolerance = check_number("tolerance", tolerance)
         if targets not in ("raw", "standardised"):
             raise InputError(f"Option targets is {targets!r}; expected 'raw' or 'standardised'.")
         self.targets = targets
@@ -188,10 +187,9 @@ class TAPASSearch:
         The mean of the sources' as long as nothing was measured.
         """
         values = np.array(list(self._value.values()))
-        measured = np.isfinite(values)
-        if not measured.any():
+        if not np.isfinite(values).any():
             return float(self._database.dcn.mean())
-        return float(np.where(measured, values, values[measured].min()).mean())
+        return float(failed_as_worst(values).mean())
 
     @property
     def landmarks(self) -> tuple[int, ...]:
@@ -345,7 +343,7 @@ class _Database:
         self._seed = seed
         self._encoder = TokenEncoder.fit([a for task in tasks for a in task.architectures])
         self._tokens = [self._encoder.encode(task.architectures) for task in tasks]
-        self._values = [_measured(task.values) for task in tasks]
+        self._values = [failed_as_worst(task.values) for task in tasks]
         self.landmarks = self._choose(np.random.default_rng(seed))
         # (sources,): the mean, over landmarks, of the value of the nearest architecture
         self.dcn: FloatArray = np.array(
@@ -428,12 +426,6 @@ class _Database:
         return self._encoder.encode(architectures).reshape(len(architectures), -1)
 
 
-def _measured(values: FloatArray) -> FloatArray:
-    """Values, (runs,), with the worst in place of those that failed."""
-    finite = np.isfinite(values)
-    return np.where(finite, values, values[finite].min()).astype(np.float64)
-
-
 # -- the predictor -------------------------------------------------------------------------------
 
 
@@ -475,7 +467,7 @@ class _Predictor:
             learned = (pooled - offset) / spread
         mean, deviation = float(dcn.mean()), _deviation(dcn)
         repeated = np.repeat((dcn - mean) / deviation, [len(each) for each in values])
-        with _one_thread():
+        with one_thread():
             network = _Network(encoder.sizes, rng)
             _train(
                 network,
@@ -492,7 +484,7 @@ class _Predictor:
         tokens = torch.from_numpy(self.encoder.encode(architectures))
         scaled = (dcn - self.dcn_mean) / self.dcn_deviation
         told = torch.tensor(scaled, dtype=torch.float64).clamp(-CLIP_DCN, CLIP_DCN)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             answers = [
                 self.network(rows, told.expand(len(rows))) for rows in torch.split(tokens, CHUNK)
             ]
@@ -564,14 +556,3 @@ def _deviation(values: FloatArray) -> float:
     """The standard deviation; 1 where all values are equal."""
     deviation = float(values.std())
     return deviation if deviation > 1e-9 else 1.0
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

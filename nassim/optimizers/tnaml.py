@@ -32,19 +32,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Optimizer, Search, decisions_of
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import (
+    Candidates,
+    Optimizer,
+    Search,
+    check_space,
+    choices_of,
+    decisions_of,
+    failed_as_worst,
+)
 from nassim.optimizers.controller import (
     CLIP_NORM,
     SCORE_DIGITS,
     Controller,
     Learning,
     PolicySearch,
-    check_number,
-    check_space,
-    choices_of,
     moving_statistics,
-    one_thread,
 )
+from nassim.options import check_count, check_number
 from nassim.records import Sources, SourceTask
 from nassim.spaces import get_space
 
@@ -93,8 +99,7 @@ class NAML(Optimizer):
         width: int = 32,
     ) -> None:
         self.learning = Learning(learning_rate, decay, entropy, batch, clip, normalise=True)
-        check_number("width", width, least=1, whole=True)
-        self.width = width
+        self.width = check_count("width", width)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
         controller = Controller(choices_of(candidates), 1, self.width, rng)
@@ -136,10 +141,8 @@ class TNAML(NAML):
         steps: int = 1000,
     ) -> None:
         super().__init__(learning_rate, decay, entropy, batch, clip, width)
-        check_number("source_entropy", source_entropy)
-        check_number("steps", steps, whole=True)
-        self.source_entropy = source_entropy
-        self.steps = steps
+        self.source_entropy = check_number("source_entropy", source_entropy)
+        self.steps = check_count("steps", steps, least=0)
         self._fitted: tuple[Controller, str] | None = None  # and the space
 
     def fit(self, sources: Sources, seed: int) -> None:
@@ -205,11 +208,8 @@ class _Task:
 
     @classmethod
     def of(cls, task: SourceTask) -> _Task:
-        values = task.values.astype(np.float64)
-        finite = np.isfinite(values)
-        values[~finite] = values[finite].min() if finite.any() else 0.0
         decisions = torch.from_numpy(decisions_of(task.architectures))
-        return cls(decisions, values, np.zeros(0))
+        return cls(decisions, failed_as_worst(task.values), np.zeros(0))
 
     def advantages(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of new rewards (n,), with this task's moving mean and deviation."""

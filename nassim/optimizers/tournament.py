@@ -24,7 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from nassim.optimizers.base import Candidates, Optimizer, Search
-from nassim.optimizers.proposals import Proposals, check_count
+from nassim.optimizers.proposals import Proposals
+from nassim.options import check_count
 
 __all__ = ["Tournament"]
 

@@ -24,7 +24,6 @@ normalised and how g and r are told apart are ours. ``docs/methods/xfernas.md`` 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -34,10 +33,11 @@ import torch
 from torch import Tensor
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Search
-from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, one_thread, train
+from nassim.networks.threads import one_thread
+from nassim.optimizers.base import Candidates, Search, check_space
+from nassim.optimizers.epd import EncoderPredictorDecoder, Evaluations, Strings, train
 from nassim.optimizers.nao import NAO, LatentSearch, Normalisation, normalised
-from nassim.optimizers.pool import check_count
+from nassim.options import check_count, check_number
 from nassim.records import Sources
 from nassim.spaces import get_space
 
@@ -98,11 +98,9 @@ class XferNAS(NAO):
             alpha,
             hidden,
         )
-        if not 0 <= penalty < math.inf:
-            raise InputError(f"Option penalty is {penalty!r}; expected a number, 0 or more.")
         self.source_steps = check_count("source_steps", source_steps)
         self.residual = residual
-        self.penalty = penalty
+        self.penalty = check_number("penalty", penalty)
         self._fitted: _Fitted | None = None
 
     def fit(self, sources: Sources, seed: int) -> None:
@@ -156,13 +154,7 @@ class XferNAS(NAO):
         if self._fitted is None:
             return super().begin(candidates, rng)
         fitted = self._fitted
-        space = candidates.space.name if candidates.space else candidates[0].space
-        expected = fitted.network.strings.space.name
-        if space != expected:
-            raise InputError(
-                f"Candidates are of space {space!r}; expected {expected!r}, the space of the "
-                "sources."
-            )
+        check_space(candidates, fitted.network.strings.space.name)
         network = copy.deepcopy(fitted.network)
         return LatentSearch(self, candidates, network, rng, fitted.sources, fitted.starts)
 

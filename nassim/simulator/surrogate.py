@@ -37,6 +37,7 @@ from nassim.simulator.forest import Forest
 from nassim.simulator.sources import Quality, Replay, Replayable, TableSource, entries
 from nassim.spaces import Space, get_space
 from nassim.terminators.base import Estimator
+from nassim.writing import write_whole
 
 __all__ = [
     "About",
@@ -476,7 +477,15 @@ class Surrogates:
         return self[dataset].held_out
 
     def save(self, path: str | Path) -> None:
-        """Write an ``.npz`` file of plain arrays, the same bytes for the same surrogates."""
+        """Write an ``.npz`` file of plain arrays, the same bytes for the same surrogates.
+
+        The file appears whole or not at all; what was there before stays until then.
+
+        Raises
+        ------
+        InputError
+            if it cannot be written.
+        """
         arrays: dict[str, Any] = {}
         described = []
         for number, surrogate in enumerate(self.surrogates.values()):
@@ -500,7 +509,13 @@ class Surrogates:
         arrays["sha256"] = np.frombuffer(_digest(arrays), np.uint8)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        Path(path).write_bytes(buffer.getvalue())
+        try:
+            write_whole(Path(path), buffer.getbuffer())
+        except OSError as error:
+            raise InputError(
+                f"The surrogate cannot be written to {str(path)!r} ({error.strerror}); "
+                "name another place with --out."
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Surrogates:

@@ -1,19 +1,18 @@
-"""Files that a kill or a full disk cannot leave half written."""
+"""A store's files: one writer at a time, none left half written by a kill or a full disk."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from nassim.errors import StoreError
+from nassim.writing import write_whole
 
-__all__ = ["LOCK_FILE", "TEMPORARY_SUFFIX", "locked", "write_durably"]
+__all__ = ["LOCK_FILE", "locked", "write_durably"]
 
 LOCK_FILE = ".lock"
-TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextlib.contextmanager
@@ -43,27 +42,10 @@ def write_durably(path: Path, payload: bytes | memoryview) -> None:
     StoreError
         if the disk is full or the folder cannot be written; nothing is left behind.
     """
-    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
-        with open(aside, "xb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        _sync_folder(path.parent)
+        write_whole(path, payload)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename inside the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from nassim.errors import DuplicateKeyError, InputError, StoreError, unknown_name
 from nassim.records import ACCURACY, Dataset, IntArray, Metric, Run, RunKey
-from nassim.store.files import TEMPORARY_SUFFIX
 from nassim.store.folders import Folder, folder_at, is_remote
 from nassim.store.lookup import Lookup
 from nassim.store.manifest import (
@@ -43,6 +42,7 @@ from nassim.store.schema import (
     to_table,
 )
 from nassim.store.shards import ShardReader, write_shard
+from nassim.writing import TEMPORARY_SUFFIX
 
 __all__ = ["RunIndex", "Store"]
 

@@ -8,8 +8,6 @@ own computing, which differ from run to run).
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nassim.errors import InputError
+from nassim.writing import write_whole
 
 __all__ = [
     "POOL_SCHEMA",
@@ -183,14 +182,12 @@ def write_table(table: pa.Table, path: str | Path) -> Path:
         if it cannot be written.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    payload = pa.BufferOutputStream()
+    pq.write_table(table, payload, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, aside, compression="zstd")
-        os.replace(aside, path)
+        write_whole(path, memoryview(payload.getvalue()))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise InputError(
             f"Results cannot be written to {str(path)!r} ({error.strerror}); "
             "name another place with --out."

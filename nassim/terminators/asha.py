@@ -14,8 +14,9 @@ from bisect import insort
 from typing import Literal
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import Action
-from nassim.terminators.base import Judge, Rule, View, check_count, check_eta
+from nassim.terminators.base import Judge, Rule, View, check_eta
 
 __all__ = ["ASHA"]
 

@@ -22,8 +22,9 @@ import numpy as np
 
 from nassim.encodings import words
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import Architecture, FloatArray, IntArray, Metric, Prefixes, Sources, SourceTask
-from nassim.terminators.base import Estimator, Judge, TargetJudge, View, check_count
+from nassim.terminators.base import Estimator, Judge, TargetJudge, View
 
 __all__ = ["Baker", "curve_features"]
 

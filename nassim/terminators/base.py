@@ -25,6 +25,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from nassim.errors import InputError
+from nassim.options import check_share
 from nassim.records import Action, Architecture, FloatArray, Incumbent, IntArray, Prefixes, Sources
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
     "TargetJudge",
     "Terminator",
     "View",
-    "check_share",
+    "check_eta",
 ]
 
 DECISION_EPOCHS = (1, 2, 3, 5, 8, 12, 20, 30, 50)
@@ -343,22 +344,8 @@ class TargetJudge(Judge):
         return Action.CONTINUE if self._judge is None else self._judge.decide(run, epoch)
 
 
-def check_share(name: str, value: float) -> float:
-    """A number in [0, 1], or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise InputError(f"Option {name} is {value!r}; expected a number from 0 to 1.")
-    return float(value)
-
-
 def check_eta(eta: float) -> float:
     """A halving rate above 1, or an InputError."""
     if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not 1 < eta < math.inf:
         raise InputError(f"Option eta is {eta!r}; expected a number above 1, as in eta=3.")
     return float(eta)
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """A whole number of at least ``least``, or an InputError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"Option {name} is {value!r}; expected a whole number, {least} or more.")
-    return value

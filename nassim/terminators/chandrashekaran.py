@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import FloatArray, Metric, Prefixes, Sources
-from nassim.terminators.base import Estimator, Judge, TargetJudge, View, check_count
+from nassim.terminators.base import Estimator, Judge, TargetJudge, View
 
 __all__ = ["Chandrashekaran", "affine_fits"]
 

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import FloatArray, Incumbent, IntArray, Prefixes, Sources
-from nassim.terminators.base import Estimator, check_count
+from nassim.terminators.base import Estimator
 from nassim.terminators.families import FAMILIES, Family, accuracy_scale, fit_family
 
 __all__ = ["Domhan", "Posterior", "plateau", "stretch_moves"]

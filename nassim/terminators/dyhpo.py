@@ -14,9 +14,8 @@ How to read this file: the terminator; its surrogate; the deep kernel.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -24,8 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nassim.networks.threads import one_thread
+from nassim.options import check_count
 from nassim.records import Architecture, FloatArray, IntArray, Sources
-from nassim.terminators.base import Session, Terminator, View, check_count
+from nassim.terminators.base import Session, Terminator, View
 from nassim.terminators.stepwise import (
     Seen,
     StepwiseSession,
@@ -177,7 +178,7 @@ class _Surrogate:
         standard = Seen((seen.curves - center) / scale, seen.trained)
         given = self._inputs(standard, where, when)
         targets = torch.from_numpy((values - center) / scale)
-        with _one_thread():
+        with one_thread():
             self._learn(int(np.isfinite(seen.curves).sum()), given, targets)
             asked = self._inputs(standard, places, epochs)
             with torch.inference_mode():
@@ -305,14 +306,3 @@ class _DeepKernel(nn.Module):
 def _squared_distances(features: Tensor, others: Tensor) -> Tensor:
     squares = (features**2).sum(dim=1)[:, None] + (others**2).sum(dim=1)
     return (squares - 2 * features @ others.T).clamp(min=0.0)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

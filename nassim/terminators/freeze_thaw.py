@@ -19,8 +19,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from nassim.options import check_count
 from nassim.records import ACCURACY, Architecture, FloatArray, IntArray, Metric, Sources
-from nassim.terminators.base import Session, Terminator, View, check_count
+from nassim.terminators.base import Session, Terminator, View
 from nassim.terminators.stepwise import (
     Seen,
     StepwiseSession,

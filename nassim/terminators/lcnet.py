@@ -15,9 +15,8 @@ How to read this file: the estimator; the curve; the ensemble; what it reads.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,8 +26,10 @@ from torch import Tensor
 
 from nassim.encodings import PADDING, TokenEncoder, words
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
+from nassim.options import check_count
 from nassim.records import Architecture, FloatArray, IntArray, Metric, Prefixes, Sources
-from nassim.terminators.base import Estimator, check_count
+from nassim.terminators.base import Estimator
 from nassim.terminators.families import accuracy_scale
 
 __all__ = ["Ensemble", "LCNet", "Runs", "basis_functions"]
@@ -183,7 +184,7 @@ class Ensemble:
         mean, deviation = _mean_and_deviation(inputs)
         ensemble = cls(_first_weights(networks, inputs.shape[1], rng), mean, deviation)
         optimizer = torch.optim.AdamW(ensemble.weights.values(), weight_decay=WEIGHT_DECAY)
-        with _one_thread():
+        with one_thread():
             for step in range(steps):
                 rows, epochs, asked = (
                     each.reshape(networks, BATCH) for each in runs.draw(networks * BATCH, rng)
@@ -208,7 +209,7 @@ class Ensemble:
         rows, epochs = np.arange(len(runs)), np.full(len(runs), epoch)
         last = runs.curves[:, epoch - 1]
         now, then = epochs / runs.max_epochs, np.full(len(runs), t)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             # a network knows nothing of the others, so all are given the same
             values, variances = (
                 each.numpy() for each in self._curves(runs.inputs(rows, epochs), last, now, then)
@@ -250,17 +251,6 @@ def _first_weights(networks: int, inputs: int, rng: np.random.Generator) -> dict
     weights["out_bias"][..., -1] = FIRST_LOG_VARIANCE
     weights["noise"] = torch.full((networks, 1), FIRST_LOG_VARIANCE, dtype=torch.float64)
     return {name: weight.requires_grad_() for name, weight in weights.items()}
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # -- what it reads -------------------------------------------------------------------------------

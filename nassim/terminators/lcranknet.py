@@ -13,10 +13,9 @@ How to read this file: the estimator; what it turns into numbers; the network; i
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -27,6 +26,8 @@ from torch.nn import functional
 
 from nassim.encodings import PADDING, UNKNOWN, TokenEncoder, words
 from nassim.errors import InputError
+from nassim.networks.threads import one_thread
+from nassim.options import check_count, check_share
 from nassim.records import (
     Architecture,
     FloatArray,
@@ -37,15 +38,7 @@ from nassim.records import (
     Sources,
     SourceTask,
 )
-from nassim.terminators.base import (
-    DECISION_EPOCHS,
-    Estimator,
-    Judge,
-    TargetJudge,
-    View,
-    check_count,
-    check_share,
-)
+from nassim.terminators.base import DECISION_EPOCHS, Estimator, Judge, TargetJudge, View
 
 __all__ = ["LCRankNet", "pair_loss"]
 
@@ -212,7 +205,7 @@ class LCRankNet(Estimator):
 
     def _learn(self, inputs: _Inputs, tasks: list[_Task], rng: np.random.Generator) -> _Network:
         network = _Network(self, inputs.encoder.sizes, len(tasks), rng)
-        with _one_thread():
+        with one_thread():
             _train(self, network, tasks, rng)
         return network
 
@@ -237,7 +230,7 @@ class LCRankNet(Estimator):
         )
         curves = torch.from_numpy(inputs.curves(prefixes.curves))
         scores = np.empty(len(prefixes))
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             for at in range(0, len(scores), CHUNK):
                 rows = slice(at, at + CHUNK)
                 scores[rows] = network(tokens[rows], sizes[rows], curves[rows]).numpy()
@@ -561,14 +554,3 @@ def pair_loss(scores: Tensor, values: Tensor) -> Tensor:
 
 def _standard(values: Tensor) -> Tensor:
     return (values - values.mean()) / values.std().clamp(min=1e-9)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

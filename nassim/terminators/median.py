@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import Action
-from nassim.terminators.base import Judge, Rule, View, check_count
+from nassim.terminators.base import Judge, Rule, View
 
 __all__ = ["MedianRule"]
 

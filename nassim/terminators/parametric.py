@@ -14,8 +14,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import FloatArray, Incumbent, Prefixes, Sources
-from nassim.terminators.base import Estimator, check_count
+from nassim.terminators.base import Estimator
 from nassim.terminators.families import FAMILIES, Family, accuracy_scale, fit_family
 
 __all__ = ["Extrapolation", "Parametric"]

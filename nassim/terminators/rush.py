@@ -14,9 +14,10 @@ import math
 import numpy as np
 
 from nassim.errors import InputError
+from nassim.options import check_count
 from nassim.records import Action, Architecture, Sources
 from nassim.terminators.asha import ASHA
-from nassim.terminators.base import Judge, Rule, View, check_count, check_eta
+from nassim.terminators.base import Judge, Rule, View, check_eta
 
 __all__ = ["RUSH"]
 

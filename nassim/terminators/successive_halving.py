@@ -15,15 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nassim.options import check_count
 from nassim.records import IntArray
-from nassim.terminators.base import (
-    Job,
-    Session,
-    Terminator,
-    View,
-    check_count,
-    check_eta,
-)
+from nassim.terminators.base import Job, Session, Terminator, View, check_eta
 
 __all__ = ["HalvingSession", "Rung", "SuccessiveHalving", "halving_rungs"]
 

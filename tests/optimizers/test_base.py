@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from nassim.errors import InputError
-from nassim.optimizers.base import Candidates, Remaining, decisions_of
+from nassim.optimizers.base import (
+    Candidates,
+    Remaining,
+    check_space,
+    choices_of,
+    decisions_of,
+    failed_as_worst,
+    space_of,
+)
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201")
@@ -60,3 +68,28 @@ def test_names_without_decisions_have_no_nearest() -> None:
 
 def test_decisions_are_a_table() -> None:
     assert np.array_equal(decisions_of(STORED), np.arange(5)[:, None].repeat(6, axis=1))
+
+
+def test_the_space_of_a_table_and_of_no_table() -> None:
+    for candidates in (Candidates(STORED), Candidates(space=SPACE)):
+        assert space_of(candidates).name == "nasbench201"
+        assert choices_of(candidates) == (5,) * 6
+        check_space(candidates, "nasbench201")
+        with pytest.raises(InputError, match=r"of space 'nasbench201'; expected 'nasnet'"):
+            check_space(candidates, "nasnet")
+    assert choices_of(Candidates()) == (1,)
+    check_space(Candidates(), "nasnet")  # nothing to refuse
+
+
+def test_names_without_decisions_have_no_choices() -> None:
+    with pytest.raises(InputError, match="no decisions of one length"):
+        choices_of(Candidates([get_space("table").parse(name) for name in "ab"]))
+
+
+def test_what_failed_is_as_bad_as_the_worst() -> None:
+    values = np.array([0.5, -np.inf, 0.25, np.nan], np.float32)
+    known = failed_as_worst(values)
+    assert (known.tolist(), known.dtype) == ([0.5, 0.25, 0.25, 0.25], np.float64)
+    assert values[1] == -np.inf  # its own copy
+    assert failed_as_worst(np.array([-np.inf, np.nan])).tolist() == [0.0, 0.0]
+    assert failed_as_worst(np.zeros(0)).tolist() == []

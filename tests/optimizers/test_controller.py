@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from nassim.errors import InputError
-from nassim.optimizers.base import Candidates
+from nassim.optimizers.base import Candidates, choices_of
 from nassim.optimizers.controller import (
     Controller,
     Learning,
     PolicySearch,
-    choices_of,
     policy_loss,
 )
 from nassim.spaces import get_space
@@ -210,8 +208,3 @@ def test_the_embedding_of_a_new_task_joins_the_others() -> None:
     decisions = torch.tensor([[1, 2, 3]])
     assert more(decisions, 1).item() == known(decisions, 1).item()
     assert more(decisions, 2).item() != known(decisions, 1).item()
-
-
-def test_names_without_decisions_are_refused() -> None:
-    with pytest.raises(InputError, match="no decisions of one length"):
-        choices_of(Candidates([get_space("table").parse(name) for name in "ab"]))

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from nassim.errors import InputError
 from nassim.optimizers.base import Candidates
-from nassim.optimizers.pool import BestFirst, Pool, check_count, check_weight
+from nassim.optimizers.pool import BestFirst, Pool
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
@@ -64,15 +62,3 @@ def test_positions_are_not_numbers_without_a_table() -> None:
     assert search.ask(2) == [0, 1]
     search.tell(1, 1, 0.5)
     assert search.told()[0].tolist() == [8]
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
-def test_odd_counts_are_refused(value: int) -> None:
-    with pytest.raises(InputError, match="expected a whole number, 1 or more"):
-        check_count("sample", value)
-
-
-@pytest.mark.parametrize("value", [0, -1.0, float("inf"), float("nan"), True, "3"])
-def test_odd_weights_are_refused(value: float) -> None:
-    with pytest.raises(InputError, match="expected a number above 0"):
-        check_weight("weight", value)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -322,6 +324,31 @@ def test_a_file_is_read_as_it_was_written(
     )
     with pytest.raises(UnknownNameError, match="Did you mean 'made up'"):
         read.replay("made-up", seed=0)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    surrogates: Surrogates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full_disk(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a.npz"
+    surrogates.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, step, full_disk)
+    with pytest.raises(InputError, match=r"cannot be written to .*a\.npz' \(No space left"):
+        surrogates.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(surrogates: Surrogates, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for place in ("folder", "nowhere/a.npz"):
+        with pytest.raises(InputError, match="name another place with --out"):
+            surrogates.save(tmp_path / place)
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
 
 
 def test_a_damaged_file_is_refused(surrogates: Surrogates, tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ from nassim.terminators.base import (
     Judge,
     Rule,
     View,
-    check_count,
     check_eta,
-    check_share,
 )
 from nassim.terminators.last_value import LastValue
 
@@ -198,14 +196,8 @@ def test_odd_etas_are_refused(eta: Any) -> None:
         check_eta(eta)
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, "x", True, None])
-def test_odd_counts_are_refused(count: Any) -> None:
-    with pytest.raises(InputError, match=r"Option n is .*; expected a whole number, 1 or more"):
-        check_count("n", count)
-
-
-def test_what_is_sound_is_returned() -> None:
-    assert (check_share("delta", 1), check_eta(2), check_count("n", 3)) == (1.0, 2.0, 3)
+def test_sound_etas_are_returned() -> None:
+    assert check_eta(2) == 2.0
 
 
 # --- rules of one's own ------------------------------------------------------------------------
