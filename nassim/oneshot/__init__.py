@@ -1,0 +1,1 @@
+"""Many architectures, one set of weights."""
