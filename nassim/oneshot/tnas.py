@@ -273,7 +273,10 @@ class Supernet:
     ways: int
 
     def initial(self, rng: np.random.Generator) -> tuple[Weights, Tensor]:
-        """w after He et al. (2015) but for the head, and theta of even mixtures; neither has an axis of tasks."""
+        """w after He et al. (2015), but a head of zeros, and theta of even mixtures.
+
+        Neither has an axis of tasks.
+        """
         width = self.channels
         shapes: dict[str, tuple[int, ...]] = {"stem": (width, self.inputs, 3, 3)}
         for cell in range(CELLS):
@@ -349,8 +352,13 @@ def _pooled(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def _normal(x: Tensor) -> Tensor:
-    """Each image alone, over all its channels."""
-    return F.layer_norm(x, x.shape[2:])
+    """Each image alone, over all its channels.
+
+    Written out: with layer_norm of torch 2.13 the meta-gradient of the alternate order was off by
+    up to 2%, as the comparison with finite differences in the tests showed.
+    """
+    centred = x - x.mean((2, 3, 4), keepdim=True)
+    return centred * (centred.square().mean((2, 3, 4), keepdim=True) + 1e-5).rsqrt()
 
 
 # -- learning ------------------------------------------------------------------------------------
