@@ -111,6 +111,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
     answer: dict[str, Look] = {}
     colors = 0
     for first, names in families.items():
+        rounds = colors // len(PALETTE)  # a colour that is used again gets another dash
         if first == "never":
             color = INK
         else:
@@ -118,7 +119,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
             colors += 1
         for variant, name in enumerate(names):
             marker = MARKERS[len(answer) % len(MARKERS)]
-            answer[name] = Look(color, marker, DASHES[variant % len(DASHES)])
+            answer[name] = Look(color, marker, DASHES[(variant + rounds) % len(DASHES)])
     return answer
 
 

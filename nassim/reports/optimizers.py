@@ -37,6 +37,7 @@ __all__ = ["CHECKPOINTS", "RegretTable", "regret_figure", "regret_table"]
 
 CHECKPOINTS = (1, 2, 5, 10, 20, 33, 50, 100)  # evaluations that tables show
 EXPECTED = "random search, expected"
+MANY = 8  # methods in a figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,7 +303,8 @@ def _measures(values: FloatArray, level: float, seed: int, order: IntArray) -> M
 
 
 def regret_figure(table: RegretTable) -> Figure:
-    """Mean regret after each number of evaluations, with intervals at those of the table.
+    """Mean regret after each number of evaluations, with intervals at those of the table (of many
+    methods, at the last).
 
     The dashed line is random search in closed form.
     """
@@ -326,10 +328,15 @@ def regret_figure(table: RegretTable) -> Figure:
                 table.curve[m],
                 color=look[name].color,
                 linestyle=look[name].dash,
+                marker=look[name].marker,
+                markevery=[evaluations - 1 for evaluations in table.evaluations],
+                markersize=4,
                 linewidth=1.4,
                 label=label(name).replace("\n", " "),
             )
-            for at, evaluations in enumerate(table.evaluations):
+            shown = range(len(table.evaluations))
+            for at in shown if len(names) <= MANY else shown[-1:]:  # others would hide the lines
+                evaluations = table.evaluations[at]
                 ends = [table.regret.low[m, at], table.regret.high[m, at]]
                 axes.plot(
                     [dodge * evaluations] * 2,
@@ -347,5 +354,5 @@ def regret_figure(table: RegretTable) -> Figure:
                 linewidth=1.2,
                 label=EXPECTED,
             )
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=3, handlelength=3.2)
     return figure

@@ -156,8 +156,8 @@ def _section_html(
             f"{prefix}-regret",
             "Mean regret against the number of evaluations",
             "Mean regret over datasets of the best candidate found so far; bars are "
-            f"{100 * table.level:g}% bootstrap intervals at the numbers of the table. Dashed: "
-            "random search, its mean in closed form.",
+            f"{100 * table.level:g}% bootstrap intervals at the numbers of the table (of many "
+            "methods, at the last). Grey and dashed: random search, its mean in closed form.",
         ),
         _means_html(table),
         f"<h2>Against {escaped(table.baseline)}</h2>",
