@@ -60,6 +60,7 @@ def test_every_component_can_be_taken_away(script: Script) -> None:
             "sources_needed",
             "--methods lcranknet:steps=2 --epochs 0,3 --datasets 1 --architectures 2,4",
         ),
+        ("predictors", "--methods nao:steps=2:refit_steps=1 --told 0,3"),
         (
             "transfer",
             "--methods average_rank --orders 2 --budget 4 --datasets 1 --architectures 2,4",
@@ -96,3 +97,23 @@ def test_a_script_runs_and_reads_what_it_wrote(
     if name == "transfer":
         for method in ("all", "1 dataset", "2 architectures", "4 architectures", "shuffled"):
             assert f"average_rank, {method}" in table
+
+
+def test_tnas_runs_and_reads_what_it_wrote(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script("tnas").main
+    out = ["--out", str(tmp_path / "tnas.json")]
+    run = "--steps 1 --dataset digits --test-classes 5 --shots 1 --tasks 2"
+    monkeypatch.setattr(sys, "argv", ["tnas", *out, *run.split()])
+    main()
+    first = capsys.readouterr().out
+    assert "MAML, frozen even mixture" in first
+    monkeypatch.setattr(sys, "argv", ["tnas", *out])
+    main()
+    read = capsys.readouterr().out
+    assert "2 tasks of the meta-test; chance is 20%" in read
+    assert set(read.splitlines()) <= set(first.splitlines())

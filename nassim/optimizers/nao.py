@@ -217,6 +217,28 @@ class LatentSearch:
         self._told[run] = value
         self._news.add(run)
 
+    def predict(self, architectures: Sequence[Architecture]) -> FloatArray:
+        """Scores, (architectures,), after learning from all that was told; higher is better.
+
+        They are on the scale of the normalised values, not in the metric's unit.
+
+        Raises
+        ------
+        InputError
+            if nothing was learned yet, from sources or from the target.
+        """
+        with one_thread(), torch.no_grad():
+            if self._news:
+                self._learn()
+                self._aims = None
+            if not self._is_trained:
+                raise InputError("NAO predicts nothing before it was told of an evaluation.")
+            network = self._network
+            scores = network.score(
+                network.code(network.encode(network.strings.encode(architectures)))
+            )
+        return np.asarray(scores.numpy(), np.float64)
+
     @property
     def _on_table(self) -> bool:
         return self._candidates.space is None

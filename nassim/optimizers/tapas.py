@@ -161,6 +161,7 @@ class TAPASSearch:
     """
 
     listens = True
+    predicts_values = True  # in the metric's unit
 
     def __init__(
         self,
@@ -190,6 +191,11 @@ class TAPASSearch:
         if not np.isfinite(values).any():
             return float(self._database.dcn.mean())
         return float(failed_as_worst(values).mean())
+
+    @property
+    def landmarks(self) -> tuple[int, ...]:
+        """Candidates whose values make up the DCN; the first that are proposed."""
+        return tuple(self._landmarks)
 
     @property
     def kept(self) -> tuple[str, ...]:
