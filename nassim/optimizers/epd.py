@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nassim.errors import InputError
+from nassim.networks.initialise import draw_uniform
 from nassim.optimizers.base import decisions_of
 from nassim.records import Architecture, FloatArray, IntArray
 from nassim.spaces.base import Space
@@ -164,12 +165,9 @@ class EncoderPredictorDecoder(nn.Module):
                 self.datasets = nn.Embedding(n_sources + 1, DATASET_WIDTH)
                 self.residual_mlp = _mlp(hidden + DATASET_WIDTH)
         self.to_empty(device="cpu").float()
-        with torch.no_grad():
-            for parameter in self.parameters():
-                bound = 1 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 0.0
-                drawn = rng.uniform(-bound, bound, tuple(parameter.shape))
-                parameter.copy_(torch.from_numpy(drawn))
-            if n_sources:  # no residual anywhere before training, and none of the target's
+        draw_uniform(self, rng)
+        if n_sources:  # no residual anywhere before training, and none of the target's
+            with torch.no_grad():
                 self.residual_mlp[-1].weight.zero_()  # type: ignore[operator]
                 self.datasets.weight[0] = 0.0
 

@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from nassim.encodings import PADDING, TokenEncoder
 from nassim.errors import InputError
+from nassim.networks.initialise import draw_uniform
 from nassim.networks.threads import one_thread
 from nassim.optimizers.base import Candidates, Optimizer, failed_as_worst, space_of
 from nassim.optimizers.proposals import Proposals, mutate
@@ -510,11 +511,7 @@ class _Network(nn.Module):
             self.hidden = nn.Linear(second + 1, HEAD_WIDTH)
             self.answer = nn.Linear(HEAD_WIDTH, 1)
         self.to_empty(device="cpu").double()
-        with torch.no_grad():
-            for parameter in self.parameters():
-                bound = 1 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 0.0
-                drawn = rng.uniform(-bound, bound, tuple(parameter.shape))
-                parameter.copy_(torch.from_numpy(drawn))
+        draw_uniform(self, rng)
 
     def forward(self, tokens: Tensor, dcn: Tensor, dropout: Tensor | None = None) -> Tensor:
         """Answers (n,) of tokens (n, steps, width) and DCNs (n,)."""

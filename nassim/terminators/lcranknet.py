@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from nassim.encodings import PADDING, UNKNOWN, TokenEncoder, words
 from nassim.errors import InputError
+from nassim.networks.initialise import draw_uniform
 from nassim.networks.threads import one_thread
 from nassim.options import check_count, check_share
 from nassim.records import (
@@ -374,11 +375,8 @@ class _Network(nn.Module):
                 self.decoder = nn.LSTM(word_width, STATE_WIDTH, batch_first=True)
                 self.decoded = nn.ModuleList(nn.Linear(STATE_WIDTH, size) for size in token_sizes)
         self.to_empty(device="cpu").double()
+        draw_uniform(self, rng)
         with torch.no_grad():
-            for parameter in self.parameters():
-                bound = 1 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 0.0
-                drawn = rng.uniform(-bound, bound, tuple(parameter.shape))
-                parameter.copy_(torch.from_numpy(drawn))
             self.datasets.weight[0] = 0.0
 
     def forward(

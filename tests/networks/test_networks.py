@@ -8,6 +8,7 @@ from torch import nn
 from nassim.errors import InputError, UnknownNameError
 from nassim.networks import build_network, count_multiply_adds, count_parameters
 from nassim.networks import nasnet as nasnet_networks
+from nassim.networks.initialise import draw_uniform
 from nassim.records import Architecture
 from nassim.spaces import get_space, nasbench201, nasnet
 
@@ -311,3 +312,11 @@ def test_a_space_without_networks() -> None:
 def test_numbers_below_one(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} 0; expected 1 or more"):
         build(NASNET.sample(np.random.default_rng(0)), **{name: 0})
+
+
+def test_weights_are_drawn_uniformly_within_the_inverse_root_of_their_inputs() -> None:
+    network = nn.Linear(100, 400)
+    draw_uniform(network, np.random.default_rng(0))
+    assert 0.099 < network.weight.max().item() < 0.1
+    assert -0.1 < network.weight.min().item() < -0.099
+    assert not network.bias.any()
