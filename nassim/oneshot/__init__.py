@@ -12,5 +12,6 @@ __all__ = ["ONE_SHOT"]
 ONE_SHOT: dict[str, str] = {
     "darts": "nassim.oneshot.darts:DARTS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
+    "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",
     "spos": "nassim.oneshot.spos:SPOS",
 }

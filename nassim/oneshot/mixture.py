@@ -18,6 +18,7 @@ from nassim.errors import InputError
 from nassim.generator.recipe import Recipe
 from nassim.oneshot.base import Journal, OneShot, Trained, positive
 from nassim.oneshot.data import SearchData
+from nassim.oneshot.mixed import Gates
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
@@ -75,6 +76,10 @@ class Mixture(Trained):
         gates = self.gates().detach().clone()
         gates[:, NONE] = -1
         return self.supernet.space.architecture(tuple(gates.argmax(dim=1).tolist()))
+
+    def alone(self, architecture: Architecture) -> Gates:
+        """The gates that an architecture is scored by."""
+        return architecture.decisions
 
     def pick(self, architectures: Sequence[Architecture], scores: Scores) -> Architecture:
         """The discretised one, or one of the same function; else the one of the largest weights.
@@ -228,5 +233,5 @@ def note_gap(journal: Journal, mixture: Mixture, data: SearchData) -> None:
     """At the end: what discretising adds to the loss on the scoring set (discretisation gap)."""
     gates = mixture.gates().detach().unbind()
     _, mixed = score_gates(mixture.supernet, gates, data)
-    _, alone = score_gates(mixture.supernet, mixture.discretise().decisions, data)
+    _, alone = score_gates(mixture.supernet, mixture.alone(mixture.discretise()), data)
     journal.note(journal.step, "discretisation_gap", alone - mixed)

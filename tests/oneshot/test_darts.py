@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_second_order_is_the_gradient_through_the_step_of_the_optimizer(double: 
         copy.load_state_dict(supernet.state_dict())
         stepped = Mixture(copy, alphas)
         theirs = DARTS(learning_rate=RATE).weight_optimizer(copy, RECIPE)
-        theirs.load_state_dict(optimizer.state_dict())
+        theirs.load_state_dict(deepcopy(optimizer.state_dict()))  # a step moves the momenta
         loss = mixture_loss(copy, stepped.gates().detach(), batch)
         for parameter, gradient in zip(
             copy.parameters(), torch.autograd.grad(loss, list(copy.parameters())), strict=True
