@@ -11,6 +11,8 @@ __all__ = ["ONE_SHOT"]
 
 ONE_SHOT: dict[str, str] = {
     "darts": "nassim.oneshot.darts:DARTS",
+    "dartsplus": "nassim.oneshot.dartsplus:DARTSPlus",
+    "fairdarts": "nassim.oneshot.fairdarts:FairDARTS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
     "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",
     "spos": "nassim.oneshot.spos:SPOS",

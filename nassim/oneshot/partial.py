@@ -21,9 +21,12 @@ def first_channels(option: nn.Module, x: Tensor) -> Tensor:
         return cast(Tensor, option(x))
     n = x.shape[1]
     activation, conv, norm = option
-    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_mean is not None and norm.running_var is not None
-    assert norm.num_batches_tracked is not None and not isinstance(conv.padding, str)
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    assert not isinstance(conv.padding, str)
     y = F.conv2d(activation(x), conv.weight[:n, :n], stride=conv.stride, padding=conv.padding)
     if norm.training:
         with torch.no_grad():

@@ -98,10 +98,10 @@ class PartialMixture(Mixture):
         self.edges = nn.Parameter(edges)
 
     def gates(self) -> Tensor:
-        targets = torch.tensor([to for _, to in EDGES[: len(self.edges)]])
-        weights = torch.cat(
-            [torch.softmax(self.edges[targets == node], dim=0) for node in targets.unique()]
-        )
+        into: dict[int, list[int]] = {}
+        for edge, (_, to) in enumerate(EDGES[: len(self.edges)]):
+            into.setdefault(to, []).append(edge)  # edges are in the order of their targets
+        weights = torch.cat([torch.softmax(self.edges[edges], dim=0) for edges in into.values()])
         return weights[:, None] * super().gates()
 
     def alone(self, architecture: Architecture) -> Gates:

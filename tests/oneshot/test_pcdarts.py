@@ -14,7 +14,7 @@ IMAGES = torch.randn(3, 8, 5, 5, generator=torch.Generator().manual_seed(0))
 
 
 def kept(edge: MixedOp, parts: int) -> int:
-    """Bytes that an edge keeps for its gradient."""
+    """Values of images that an edge keeps for its gradient."""
     sizes: list[int] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
