@@ -25,6 +25,7 @@ from nassim.records import Architecture
 from nassim.spaces.nasbench201 import OPERATIONS
 
 __all__ = [
+    "ALPHA_DECAY",
     "NONE",
     "SKIP",
     "Batch",
@@ -34,11 +35,14 @@ __all__ = [
     "mixture_loss",
     "note",
     "note_gap",
+    "share",
+    "small_alphas",
     "weight_step",
 ]
 
 NONE, SKIP = OPERATIONS.index("none"), OPERATIONS.index("skip_connect")
-NOTE_EVERY = 20  # steps
+ALPHA_DECAY = 1e-3  # the weight decay of the alphas
+_NOTE_EVERY = 20  # steps
 _CLIP = 5.0  # the norm of the gradient of all weights, as DARTS has it
 
 Batch = tuple[Tensor, Tensor]
@@ -155,7 +159,7 @@ class MixtureSearch(OneShot):
     def alpha_optimizer(self, mixture: Mixture) -> torch.optim.Adam:
         """For all that is no weight of the supernet."""
         return torch.optim.Adam(
-            mixture.architecture_parameters(), self.alpha_rate, self.betas, weight_decay=1e-3
+            mixture.architecture_parameters(), self.alpha_rate, self.betas, weight_decay=ALPHA_DECAY
         )
 
 
@@ -221,7 +225,7 @@ def weight_step(
 
 def note(journal: Journal, step: int, mixture: Mixture, loss: float) -> None:
     """Now and then: the loss, the skips of the discretised cell, the mean entropy in nats."""
-    if step % NOTE_EVERY == 0:
+    if step % _NOTE_EVERY == 0:
         gates = mixture.gates().detach()
         shares = gates / gates.sum(dim=1, keepdim=True)
         journal.note(step, "train_loss", loss)
