@@ -8,7 +8,7 @@ form; ``ratio=0`` never stops. DARTS-ADA, which goes on with more decay, is left
 
 - Eigenvalue: by power iteration, to a hundredth or 20 products (the paper solves a dense matrix),
   on one batch that stays the same; the alphas' decay of 0.001 is added, as in the paper's code.
-- When: every 20 of 600 steps and from the fifth value on (paper: every 2 of 50 epochs, from epoch
+- When: every 20 of 600 steps and from the sixth value on (paper: every 2 of 50 epochs, from epoch
   10). Running mean of 5, 4 values back and ratio 0.75 are the paper's.
 - Weights keep the state of the end, alphas that of ``back`` values before.
 - Drop-path grows from 0 to its rate over all steps, on all operations but skips, as in the paper;
