@@ -10,6 +10,14 @@ from __future__ import annotations
 __all__ = ["ONE_SHOT"]
 
 ONE_SHOT: dict[str, str] = {
+    "asap": "nassim.oneshot.asap:ASAP",
+    "darts": "nassim.oneshot.darts:DARTS",
+    "dartsplus": "nassim.oneshot.dartsplus:DARTSPlus",
+    "dartspt": "nassim.oneshot.dartspt:DARTSPT",
+    "fairdarts": "nassim.oneshot.fairdarts:FairDARTS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
+    "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",
+    "pdarts": "nassim.oneshot.pdarts:PDARTS",
+    "robustdarts": "nassim.oneshot.robustdarts:RobustDARTS",
     "spos": "nassim.oneshot.spos:SPOS",
 }

@@ -169,10 +169,12 @@ def one_shot_prediction(method: str, runs: Sequence[OneShotRun], truth: Truth) -
     verdict = f"{'trained' if trained else 'not trained'}: chance {chance:.3f}, alone {alone:.3f}"
     numbers["supernet_accuracy"] = accuracy, verdict
     numbers["supernet_spread"] = float(accuracies[one_each].std(axis=0).mean()), ""
-    if checkpoints := [run.checkpoints[-1] for run in runs if run.checkpoints]:
-        ends = accuracies[one_each].T
-        found = [tau(then.accuracy, end) for (_, then), end in zip(checkpoints, ends, strict=True)]
-        note = f"tau of scores after step {checkpoints[0][0]} with those after the last"
+    ends = accuracies[one_each].T
+    # a run that a method stopped early has none
+    pairs = [(r.checkpoints[-1], end) for r, end in zip(runs, ends, strict=True) if r.checkpoints]
+    if pairs:
+        found = [tau(then.accuracy, end) for (_, then), end in pairs]
+        note = f"tau of scores after step {pairs[0][0][0]} with those after the last"
         numbers["stability"] = float(np.mean(found)), note
     places = {one.canonical_id: k for k, one in reversed([*enumerate(truth.architectures)])}
     places |= {one.id: k for k, one in enumerate(truth.architectures)}
