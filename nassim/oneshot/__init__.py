@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ["ONE_SHOT"]
 
 ONE_SHOT: dict[str, str] = {
+    "enas": "nassim.oneshot.enas:ENAS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
     "spos": "nassim.oneshot.spos:SPOS",
 }
