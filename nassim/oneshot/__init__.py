@@ -12,5 +12,7 @@ __all__ = ["ONE_SHOT"]
 ONE_SHOT: dict[str, str] = {
     "enas": "nassim.oneshot.enas:ENAS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
+    "gdas": "nassim.oneshot.gdas:GDAS",
+    "parsec": "nassim.oneshot.parsec:PARSEC",
     "spos": "nassim.oneshot.spos:SPOS",
 }

@@ -149,7 +149,7 @@ class Reinforce:
         log_pi = self._controller(torch.tensor([path for path, _ in drawn]))
         loss = -(torch.tensor(advantages, dtype=log_pi.dtype) * log_pi).mean()
         self._adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._adam.step()
         self.sampled_entropy = -float(log_pi.detach().mean())
         return float(np.mean(plain))

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nassim.oneshot.base import Trained
 from nassim.oneshot.scoring import Scores
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture, FloatArray
+from nassim.spaces.base import Space
 
-__all__ = ["Categorical", "rescored"]
+__all__ = ["Categorical", "initial_logits", "rescored"]
 
 
 class Categorical(Trained):
@@ -37,10 +38,14 @@ class Categorical(Trained):
 
     def log_probability(self, architectures: Sequence[Architecture]) -> FloatArray:
         """log p of each architecture, (architectures,)."""
-        each = self.logits.detach().log_softmax(1).numpy()
-        paths = np.array([architecture.decisions for architecture in architectures])
-        total: FloatArray = each[np.arange(len(each)), paths].sum(axis=1)
+        paths = [architecture.decisions for architecture in architectures]
+        total: FloatArray = self.log_pi(paths).detach().numpy()
         return total
+
+    def log_pi(self, paths: Sequence[tuple[int, ...]]) -> Tensor:
+        """The same of decisions, (paths,), with a gradient to the logits."""
+        each = self.logits.log_softmax(1)
+        return each[torch.arange(len(each)), torch.tensor(paths)].sum(dim=1)
 
     def entropy(self) -> float:
         """The mean over decisions, as a share of the highest possible: 1 while all are equal."""
@@ -51,6 +56,11 @@ class Categorical(Trained):
     def pick(self, architectures: Sequence[Architecture], scores: Scores) -> Architecture:
         """The most probable, whatever its score."""
         return architectures[int(np.argmax(self.log_probability(architectures)))]
+
+
+def initial_logits(space: Space, rng: np.random.Generator) -> FloatArray:
+    """Logits (decisions, choices) that make all nearly equal: 1e-3 times a standard normal."""
+    return rng.normal(0, 1e-3, (space.n_decisions, max(space.n_choices)))
 
 
 def rescored(
