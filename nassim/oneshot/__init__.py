@@ -14,5 +14,6 @@ ONE_SHOT: dict[str, str] = {
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
     "gdas": "nassim.oneshot.gdas:GDAS",
     "parsec": "nassim.oneshot.parsec:PARSEC",
+    "proxylessnas": "nassim.oneshot.proxylessnas:ProxylessNAS",
     "spos": "nassim.oneshot.spos:SPOS",
 }

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from nassim.networks.nasbench201 import operation
 from nassim.spaces.nasbench201 import OPERATIONS
 
-__all__ = ["Gate", "Gates", "MixedOp"]
+__all__ = ["Gate", "Gates", "MixedOp", "Some", "running"]
 
-Gate = int | Tensor
+
+class Some(NamedTuple):
+    """Some operations of an edge and their weights (operations,): all are run, of weight 0 too.
+
+    So the gradient of a weight that is 0 is there as well.
+    """
+
+    numbers: tuple[int, ...]
+    weights: Tensor
+
+
+Gate = int | Tensor | Some
 Gates = Sequence[Gate]
 
 
@@ -19,10 +31,10 @@ class MixedOp(nn.Module):
     """The operations of an edge on images of ``width`` channels, each with its own weights.
 
     A gate is the number of an operation, which alone is run, or weights (operations,), of which
-    those that are not zero are run and added. ``none`` has no weights and adds nothing, so an edge
-    answers None where nothing else is run. What is not run gets no gradient (``grad`` stays None),
-    so that an optimizer neither decays it nor moves it by an old momentum; its batch-norm
-    statistics stay too.
+    those that are not zero are run and added, or :class:`Some` operations. ``none`` has no weights
+    and adds nothing, so an edge answers None where nothing else is run. What is not run gets no
+    gradient (``grad`` stays None), so that an optimizer neither decays it nor moves it by an old
+    momentum; its batch-norm statistics stay too.
     """
 
     def __init__(self, width: int, *, affine: bool = True) -> None:
@@ -40,9 +52,20 @@ class MixedOp(nn.Module):
             name = OPERATIONS[gate]
             return None if name == "none" else self.options[name](x)
         total: Tensor | None = None
-        for name, weight in zip(OPERATIONS, gate, strict=True):
-            if name == "none" or not weight:
+        for name, weight in running(gate):
+            if name == "none":
                 continue
             term = weight * self.options[name](x)
             total = term if total is None else total + term
         return total
+
+
+def running(gate: Tensor | Some) -> Iterator[tuple[str, Tensor]]:
+    """The operations that a gate runs, by name, with their weights."""
+    if isinstance(gate, Some):
+        for number, weight in zip(gate.numbers, gate.weights, strict=True):
+            yield OPERATIONS[number], weight
+    else:
+        for name, weight in zip(OPERATIONS, gate, strict=True):
+            if weight:
+                yield name, weight
