@@ -10,10 +10,12 @@ from __future__ import annotations
 __all__ = ["ONE_SHOT"]
 
 ONE_SHOT: dict[str, str] = {
+    "bender": "nassim.oneshot.bender:Bender",
     "enas": "nassim.oneshot.enas:ENAS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
     "gdas": "nassim.oneshot.gdas:GDAS",
     "parsec": "nassim.oneshot.parsec:PARSEC",
     "proxylessnas": "nassim.oneshot.proxylessnas:ProxylessNAS",
+    "setn": "nassim.oneshot.setn:SETN",
     "spos": "nassim.oneshot.spos:SPOS",
 }

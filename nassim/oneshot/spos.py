@@ -27,7 +27,7 @@ from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
 from nassim.spaces.base import Space
 
-__all__ = ["LAWS", "SPOS", "sampler"]
+__all__ = ["LAWS", "SPOS", "check_law", "sampler"]
 
 LAWS = ("classes", "strings")
 
@@ -44,8 +44,7 @@ class SPOS(OneShot):
         learning_rate: float = 0.1,
         batch_size: int = 64,
     ) -> None:
-        if law not in LAWS:
-            raise InputError(f"law is {law!r}; expected one of {', '.join(LAWS)}.")
+        check_law(law)
         positive(steps=steps, learning_rate=learning_rate, batch_size=batch_size)
         self.law = law
         self.steps = steps
@@ -72,6 +71,12 @@ class SPOS(OneShot):
                 journal.note(step, "train_loss", float(loss.detach()))
             journal.finished(step, self.steps, trained)
         return trained
+
+
+def check_law(law: str) -> None:
+    """Refuse (InputError) a law of :func:`sampler` that there is not."""
+    if law not in LAWS:
+        raise InputError(f"law is {law!r}; expected one of {', '.join(LAWS)}.")
 
 
 def sampler(space: Space, law: str) -> Callable[[np.random.Generator], Architecture]:
