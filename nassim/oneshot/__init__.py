@@ -13,6 +13,7 @@ ONE_SHOT: dict[str, str] = {
     "bender": "nassim.oneshot.bender:Bender",
     "enas": "nassim.oneshot.enas:ENAS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
+    "fewshot": "nassim.oneshot.fewshot:FewShot",
     "gdas": "nassim.oneshot.gdas:GDAS",
     "parsec": "nassim.oneshot.parsec:PARSEC",
     "proxylessnas": "nassim.oneshot.proxylessnas:ProxylessNAS",

@@ -94,7 +94,7 @@ class Bender(OneShot):
                 mask = draw_mask(supernet.space, rate, rng)
                 gates = list(torch.from_numpy(mask).to(x))
                 loss = F.cross_entropy(supernet(part_x, gates), part_y)
-                (loss * len(part_y) / len(y)).backward()
+                (loss * len(part_y) / len(y)).backward()  # type: ignore[no-untyped-call]
                 losses.append(float(loss.detach()))
             optimizer.step()
             if step % 20 == 0:
@@ -127,4 +127,5 @@ def draw_mask(space: Space, rate: float, rng: np.random.Generator) -> FloatArray
         keep[:, _NONE] = False
         # what leads from nothing or nowhere is pruned: is anything left?
         if any(space.pruned(tuple(keep.any(axis=1).astype(int).tolist()))):
-            return keep.astype(np.float64)
+            mask: FloatArray = keep.astype(np.float64)
+            return mask

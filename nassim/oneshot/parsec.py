@@ -94,8 +94,8 @@ class PARSEC(OneShot):
             x, y = next(batches)
             optimizer.zero_grad(set_to_none=True)
             for path, weight in zip(paths, omega.tolist(), strict=True):
-                loss = weight * F.cross_entropy(supernet(x, path), y)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss = F.cross_entropy(supernet(x, path), y)
+                (weight * loss).backward()
             optimizer.step()
             improve(trained, adam, paths, omega)
             if step % 20 == 0:
