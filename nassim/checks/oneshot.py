@@ -299,14 +299,14 @@ class _Watched:
         edge.register_forward_pre_hook(self._note)
 
     def _note(self, _edge: Any, inputs: tuple[torch.Tensor, Gate]) -> None:
+        from nassim.oneshot.mixed import running
         from nassim.spaces.nasbench201 import OPERATIONS
 
         gate = inputs[1]
         if isinstance(gate, int):
             self.used.add(OPERATIONS[gate])
         else:
-            weights = gate.detach().tolist()
-            self.used |= {name for name, w in zip(OPERATIONS, weights, strict=True) if w}
+            self.used |= {name for name, _ in running(gate)}
 
     def moved_unused(self) -> list[str]:
         import torch

@@ -11,13 +11,20 @@ __all__ = ["ONE_SHOT"]
 
 ONE_SHOT: dict[str, str] = {
     "asap": "nassim.oneshot.asap:ASAP",
+    "bender": "nassim.oneshot.bender:Bender",
     "darts": "nassim.oneshot.darts:DARTS",
     "dartsplus": "nassim.oneshot.dartsplus:DARTSPlus",
     "dartspt": "nassim.oneshot.dartspt:DARTSPT",
+    "enas": "nassim.oneshot.enas:ENAS",
     "fairdarts": "nassim.oneshot.fairdarts:FairDARTS",
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
+    "fewshot": "nassim.oneshot.fewshot:FewShot",
+    "gdas": "nassim.oneshot.gdas:GDAS",
+    "parsec": "nassim.oneshot.parsec:PARSEC",
     "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",
     "pdarts": "nassim.oneshot.pdarts:PDARTS",
+    "proxylessnas": "nassim.oneshot.proxylessnas:ProxylessNAS",
     "robustdarts": "nassim.oneshot.robustdarts:RobustDARTS",
+    "setn": "nassim.oneshot.setn:SETN",
     "spos": "nassim.oneshot.spos:SPOS",
 }

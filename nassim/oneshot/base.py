@@ -14,16 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 
 from nassim.errors import InputError
+from nassim.generator.recipe import Recipe
 from nassim.oneshot.batchnorm import BatchNormMode
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.scoring import Scores, score
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
 
-__all__ = ["Journal", "OneShot", "Point", "Trained", "cosine", "positive"]
+__all__ = ["Journal", "OneShot", "Point", "Trained", "cosine", "positive", "weight_optimizer"]
 
 
 class Point(NamedTuple):
@@ -121,3 +123,20 @@ def positive(**options: float) -> None:
     for name, value in options.items():
         if not isinstance(value, int | float) or not value > 0:
             raise InputError(f"{name} is {value!r}; expected a number above 0.")
+
+
+def weight_optimizer(
+    supernet: Supernet, recipe: Recipe, learning_rate: float
+) -> torch.optim.Optimizer:
+    """The recipe's SGD for the supernet's weights, and for nothing else that is learned.
+
+    Call its ``zero_grad(set_to_none=True)`` before each step: what a step did not run must have no
+    gradient at all, or it is decayed, and moved by an old momentum.
+    """
+    return torch.optim.SGD(
+        supernet.parameters(),
+        learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )

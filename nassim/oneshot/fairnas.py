@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 
-from nassim.oneshot.base import Journal, OneShot, Trained, cosine, positive
+from nassim.oneshot.base import Journal, OneShot, Trained, cosine, positive, weight_optimizer
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.supernet import Supernet
 
@@ -38,14 +37,7 @@ class FairNAS(OneShot):
     def train(
         self, supernet: Supernet, data: SearchData, rng: np.random.Generator, journal: Journal
     ) -> Trained:
-        recipe = data.recipe
-        optimizer = torch.optim.SGD(
-            supernet.parameters(),
-            self.learning_rate,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-        )
+        optimizer = weight_optimizer(supernet, data.recipe, self.learning_rate)
         trained = Trained(supernet)
         supernet.train()
         batches = data.weight_batches(self.batch_size, rng)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,20 @@ from nassim.networks.nasbench201 import operation
 from nassim.oneshot.partial import first_channels, shuffle
 from nassim.spaces.nasbench201 import OPERATIONS
 
-__all__ = ["Gate", "Gates", "MixedOp"]
+__all__ = ["Gate", "Gates", "MixedOp", "Some", "running"]
 
-Gate = int | Tensor
+
+class Some(NamedTuple):
+    """Some operations of an edge and their weights (operations,): all are run, of weight 0 too.
+
+    So the gradient of a weight that is 0 is there as well.
+    """
+
+    numbers: tuple[int, ...]
+    weights: Tensor
+
+
+Gate = int | Tensor | Some
 Gates = Sequence[Gate]
 
 
@@ -21,11 +33,11 @@ class MixedOp(nn.Module):
     """The operations of an edge on images of ``width`` channels, each with its own weights.
 
     A gate is the number of an operation, which alone is run, or weights (operations,), of which
-    those that are not zero are run and added. ``none`` has no weights and adds nothing, so an edge
-    answers None where nothing else is run. With ``parts`` above 1, weights apply to the first of so
-    many parts of the channels alone; the others pass by, times the sum of the weights, and then all
-    are shuffled. What is not run gets no gradient (``grad`` stays None),
-    so that an optimizer neither decays it nor moves it by an old momentum; its batch-norm
+    those that are not zero are run and added, or :class:`Some` operations. ``none`` has no weights
+    and adds nothing, so an edge answers None where nothing else is run. With ``parts`` above 1,
+    weights apply to the first of so many parts of the channels alone; the others pass by, times the
+    sum of the weights, and then all are shuffled. What is not run gets no gradient (``grad`` stays
+    None), so that an optimizer neither decays it nor moves it by an old momentum; its batch-norm
     statistics stay too.
     """
 
@@ -49,13 +61,14 @@ class MixedOp(nn.Module):
         mixed_channels = x.shape[1] // self.parts
         x, rest = x[:, :mixed_channels], x[:, mixed_channels:]
         mixed = self._mixed(x, gate)
-        parts = [torch.zeros_like(x) if mixed is None else mixed, gate.sum() * rest]
+        weights = gate.weights if isinstance(gate, Some) else gate
+        parts = [torch.zeros_like(x) if mixed is None else mixed, weights.sum() * rest]
         return shuffle(torch.cat(parts, dim=1), self.parts)
 
-    def _mixed(self, x: Tensor, gate: Tensor) -> Tensor | None:
+    def _mixed(self, x: Tensor, gate: Tensor | Some) -> Tensor | None:
         total: Tensor | None = None
-        for name, weight in zip(OPERATIONS, gate, strict=True):
-            if name == "none" or not weight:
+        for name, weight in running(gate):
+            if name == "none":
                 continue
             term = weight * self._run(name, x)
             total = term if total is None else total + term
@@ -65,3 +78,14 @@ class MixedOp(nn.Module):
         option = self.options[name]
         y: Tensor = option(x) if self.parts == 1 else first_channels(option, x)
         return y
+
+
+def running(gate: Tensor | Some) -> Iterator[tuple[str, Tensor]]:
+    """The operations that a gate runs, by name, with their weights."""
+    if isinstance(gate, Some):
+        for number, weight in zip(gate.numbers, gate.weights, strict=True):
+            yield OPERATIONS[number], weight
+    else:
+        for name, weight in zip(OPERATIONS, gate, strict=True):
+            if weight:
+                yield name, weight

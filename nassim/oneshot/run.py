@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -129,7 +130,10 @@ def run_one_shot(
 
 
 class _ImageCounter:
-    """Counts images that pass a layer, those that are learned from apart from the others."""
+    """Counts images that pass a layer, those that are learned from apart from the others.
+
+    What a copy of the layer sees is counted here too: a method may train copies of its supernet.
+    """
 
     def __init__(self, layer: nn.Module) -> None:
         self.trained = self.scored = 0
@@ -140,3 +144,6 @@ class _ImageCounter:
             self.trained += len(inputs[0])
         else:
             self.scored += len(inputs[0])
+
+    def __deepcopy__(self, _memo: dict[int, object]) -> Self:
+        return self

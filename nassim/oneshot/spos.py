@@ -18,17 +18,16 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 
 from nassim.errors import InputError
-from nassim.oneshot.base import Journal, OneShot, Trained, cosine, positive
+from nassim.oneshot.base import Journal, OneShot, Trained, cosine, positive, weight_optimizer
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
 from nassim.spaces.base import Space
 
-__all__ = ["LAWS", "SPOS", "sampler"]
+__all__ = ["LAWS", "SPOS", "check_law", "sampler"]
 
 LAWS = ("classes", "strings")
 
@@ -45,8 +44,7 @@ class SPOS(OneShot):
         learning_rate: float = 0.1,
         batch_size: int = 64,
     ) -> None:
-        if law not in LAWS:
-            raise InputError(f"law is {law!r}; expected one of {', '.join(LAWS)}.")
+        check_law(law)
         positive(steps=steps, learning_rate=learning_rate, batch_size=batch_size)
         self.law = law
         self.steps = steps
@@ -57,14 +55,7 @@ class SPOS(OneShot):
         self, supernet: Supernet, data: SearchData, rng: np.random.Generator, journal: Journal
     ) -> Trained:
         draw = sampler(supernet.space, self.law)
-        recipe = data.recipe
-        optimizer = torch.optim.SGD(
-            supernet.parameters(),
-            self.learning_rate,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-        )
+        optimizer = weight_optimizer(supernet, data.recipe, self.learning_rate)
         trained = Trained(supernet)
         supernet.train()
         batches = data.weight_batches(self.batch_size, rng)
@@ -80,6 +71,12 @@ class SPOS(OneShot):
                 journal.note(step, "train_loss", float(loss.detach()))
             journal.finished(step, self.steps, trained)
         return trained
+
+
+def check_law(law: str) -> None:
+    """Refuse (InputError) a law of :func:`sampler` that there is not."""
+    if law not in LAWS:
+        raise InputError(f"law is {law!r}; expected one of {', '.join(LAWS)}.")
 
 
 def sampler(space: Space, law: str) -> Callable[[np.random.Generator], Architecture]:
