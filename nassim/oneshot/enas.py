@@ -11,8 +11,8 @@ The policy is :class:`nassim.optimizers.controller.Controller`, which REINFORCE 
 - Entropy bonus: the paper's code adds the entropy of each decision to the reward, weight 1e-4; here
   -log pi of what was drawn, whose expectation that is, weight 1e-4.
 - Schedule: the paper has 150 epochs, each followed by 30 controller steps of 10 samples; here
-  1,500 steps, after each 50 ten of 5 samples. Adam 3.5e-3 is the paper's; at 1e-2 the policy is down
-  to a single path before the weights are trained.
+  1,500 steps, after each 50 ten of 5 samples. Adam 3.5e-3 is the paper's; at 1e-2 the policy is
+  down to a single path before the weights are trained.
 - Baseline: starts at the first reward (paper's code: 0), decay 0.95 (0.99), for we have 1,500
   rewards.
 - Images for rewards: the paper has a tenth of the training images; here half, for our
