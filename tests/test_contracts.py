@@ -28,6 +28,11 @@ VARIANTS = (
     "rush:eta=2:best=3",
     "successive_halving:eta=2:min_epochs=2:n=9",
 )
+ONE_SHOT_VARIANTS = (
+    "darts:order=2:steps=2:batch_size=8",
+    "robustdarts:drop_path=0.3:steps=3:batch_size=8",
+    "spos:law=strings:steps=8:batch_size=16",
+)
 OPTIMIZER_VARIANTS = (
     "bounding_box:best=3",
     "copula:update=true",
@@ -69,8 +74,6 @@ def test_a_one_shot_method_has_a_quick_form(specification: str) -> None:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(
-    "specification", [*quick(ONE_SHOT), "spos:law=strings:steps=8:batch_size=16"]
-)
+@pytest.mark.parametrize("specification", [*quick(ONE_SHOT), *ONE_SHOT_VARIANTS])
 def test_a_one_shot_method_keeps_its_contract(specification: str) -> None:
     assert "check_inactive" in check_one_shot(specification)

@@ -120,7 +120,7 @@ class MixtureSearch(OneShot):
 
     architecture_share: ClassVar[float] = 0.5
     affine: ClassVar[bool] = False  # a scale within an operation would undo its weight
-    quick_options: ClassVar[Mapping[str, object]] = {"steps": 4, "batch_size": 8}
+    quick_options: ClassVar[Mapping[str, object]] = {"steps": 3, "batch_size": 8}
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
 
     def __init__(

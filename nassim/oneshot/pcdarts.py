@@ -17,8 +17,7 @@ by; then channels are shuffled. A second softmax, over the edges into a node, we
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -50,8 +49,6 @@ __all__ = ["PCDARTS"]
 
 class PCDARTS(MixtureSearch):
     """DARTS on a part of the channels, with a weight for each edge (PC-DARTS)."""
-
-    quick_options: ClassVar[Mapping[str, object]] = {"steps": 4, "batch_size": 8}
 
     def __init__(
         self,

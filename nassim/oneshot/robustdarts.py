@@ -55,7 +55,7 @@ _DROPPED = [name for k, name in enumerate(OPERATIONS) if k not in (NONE, SKIP)]
 class RobustDARTS(MixtureSearch):
     """DARTS that ends when the loss bends sharply, or with more regularisation (RobustDARTS)."""
 
-    quick_options: ClassVar[Mapping[str, object]] = {"steps": 4, "batch_size": 8, "every": 4}
+    quick_options: ClassVar[Mapping[str, object]] = {"steps": 3, "batch_size": 8, "every": 3}
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from nassim.ranking.correlation import kendall
 from nassim.store import Store
 from nassim.studies.judging import Prediction, judge
 from nassim.studies.oneshot import RankPlan, RankStudy, run_rank
-from nassim.studies.predictors import read_scores
+from nassim.studies.predictors import one_shot_prediction, read_scores
 from nassim.studies.truth import Truth, load_truth
 
 METHOD = "spos:steps=12:batch_size=16"
@@ -180,6 +180,25 @@ def test_a_short_training_is_not_judged_by_its_own_end(study: RankStudy) -> None
     assert row["seeds"] == 2
     (images,) = rows_of(study, metric="images", method="short_training:epochs=1")
     assert images["value"] == images["n"] * 297
+
+
+def test_a_run_that_ended_early_is_not_asked_for_its_stability(truth: Truth) -> None:
+    from nassim.oneshot.run import OneShotRun
+    from nassim.oneshot.scoring import Scores
+
+    n = len(truth.architectures)
+    one_each = truth.representatives(np.ones(n, bool))
+    rising = Scores(np.arange(n) / n, np.zeros(n))
+    before = Scores(rising.accuracy[one_each], rising.loss[one_each])
+    names = ("images", "scoring_images", "train_seconds", "score_seconds")
+    runs = [
+        OneShotRun(rising, 8, found, truth.architectures[0], (), dict.fromkeys(names, 1.0), 0.1)
+        for found in ((), ((6, before),))
+    ]
+    numbers = one_shot_prediction("darts", runs, truth).numbers
+    assert numbers["stability"][0] == pytest.approx(1)
+    assert "step 6" in numbers["stability"][1]
+    assert "stability" not in one_shot_prediction("darts", runs[:1], truth).numbers
 
 
 def test_an_untrained_supernet_is_called_so(study: RankStudy) -> None:
