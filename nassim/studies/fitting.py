@@ -145,9 +145,13 @@ def each_task(
         yield from map(run, queue)
     else:
         from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
 
         parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
         yield from parallel(delayed(run)(task) for task in queue)
+        # Idle processes would end by themselves after five minutes; work that is handed out at just
+        # that moment was seen to wait for ever.
+        get_reusable_executor().shutdown(wait=True)
 
 
 def mixed_seed(*parts: int | str) -> int:
