@@ -23,6 +23,7 @@ def mutate(space: Space, parent: Architecture, rng: np.random.Generator) -> Arch
     nowhere), one more decision is changed.
 
     >>> from nassim.spaces import get_space
+    >>> from nassim.spaces import get_space
     >>> space = get_space("nasbench201")
     >>> parent = space.architecture((0,) * 6)
     >>> mutate(space, parent, np.random.default_rng(0)).decisions
