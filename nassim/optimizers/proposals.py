@@ -23,7 +23,6 @@ def mutate(space: Space, parent: Architecture, rng: np.random.Generator) -> Arch
     nowhere), one more decision is changed.
 
     >>> from nassim.spaces import get_space
-    >>> from nassim.spaces import get_space
     >>> space = get_space("nasbench201")
     >>> parent = space.architecture((0,) * 6)
     >>> mutate(space, parent, np.random.default_rng(0)).decisions
@@ -56,6 +55,7 @@ class Proposals:
     In a table, what was made up is led to the nearest candidate that is left; ``mean_distance`` is
     the mean share of decisions that differed.
 
+    >>> from nassim.spaces import get_space
     >>> space = get_space("nasbench201")
     >>> stored = Candidates([space.architecture((op,) * 6) for op in range(3)])
     >>> proposals = Proposals(stored, np.random.default_rng(0))
