@@ -179,7 +179,7 @@ def _train(
                 scores = network(x[batch]).float()
                 loss = F.cross_entropy(scores, y[batch], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             loss_sum += loss.detach()
             correct += (scores.detach().argmax(dim=1) == y[batch]).sum()

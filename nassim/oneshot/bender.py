@@ -94,7 +94,7 @@ class Bender(OneShot):
                 mask = draw_mask(supernet.space, rate, rng)
                 gates = list(torch.from_numpy(mask).to(x))
                 loss = F.cross_entropy(supernet(part_x, gates), part_y)
-                (loss * len(part_y) / len(y)).backward()  # type: ignore[no-untyped-call]
+                (loss * len(part_y) / len(y)).backward()
                 losses.append(float(loss.detach()))
             optimizer.step()
             if step % 20 == 0:

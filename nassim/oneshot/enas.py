@@ -113,7 +113,7 @@ class ENAS(OneShot):
             x, y = next(batches)
             loss = F.cross_entropy(supernet(x, path), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if step % self.round_steps == 0:  # the weights rest
                 rewards = [

@@ -48,7 +48,7 @@ class FairNAS(OneShot):
             losses = []
             for path in _paths(supernet.space.n_choices, rng):
                 loss = F.cross_entropy(supernet(x, path), y)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 losses.append(float(loss.detach()))
             optimizer.step()
             if step % 10 == 0:

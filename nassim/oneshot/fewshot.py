@@ -84,7 +84,7 @@ class FewShot(OneShot):
             x, y = next(batches)
             loss = F.cross_entropy(supernet(x, space.sample(rng).decisions), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if step % 50 == 0:
                 journal.note(step, "train_loss", float(loss.detach()))
@@ -103,7 +103,7 @@ class FewShot(OneShot):
                 x, y = next(batches)
                 loss = F.cross_entropy(part(x, path), y)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 losses.append(float(loss.detach()))
                 step += 1

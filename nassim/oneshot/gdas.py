@@ -85,7 +85,7 @@ class GDAS(OneShot):
             # h alone matters to the weights, and the Gumbel trick draws from softmax(alpha)
             loss = F.cross_entropy(supernet(x, trained.draw(rng)), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
             x, y = next(alpha_batches)

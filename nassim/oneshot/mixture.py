@@ -217,7 +217,7 @@ def weight_step(
     optimizer.zero_grad(set_to_none=True)  # an operation that was removed must have none at all
     x, y = batch
     loss = F.cross_entropy(supernet(x, mixture.gates().detach().unbind()), y)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(supernet.parameters(), _CLIP)
     optimizer.step()
     return float(loss.detach())

@@ -128,5 +128,5 @@ def improve(
     """One step along the sum of omega grad log pi."""
     optimizer.zero_grad()
     loss = -(torch.from_numpy(omega) * policy.log_pi(paths)).sum()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()

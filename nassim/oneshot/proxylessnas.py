@@ -87,7 +87,7 @@ class ProxylessNAS(OneShot):
             x, y = next(batches)
             loss = F.cross_entropy(supernet(x, path), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
             if not is_warm_up:

@@ -83,7 +83,7 @@ class SETN(OneShot):
             x, y = next(batches)
             loss = F.cross_entropy(supernet(x, draw(rng).decisions), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
             x, y = next(alpha_batches)

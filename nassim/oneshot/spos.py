@@ -65,7 +65,7 @@ class SPOS(OneShot):
             x, y = next(batches)
             loss = F.cross_entropy(supernet(x, architecture.decisions), y)
             optimizer.zero_grad(set_to_none=True)  # an operation not used must have none at all
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if step % 50 == 0:
                 journal.note(step, "train_loss", float(loss.detach()))

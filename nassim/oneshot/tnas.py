@@ -459,7 +459,7 @@ def train_tnas(
         loss = query_loss(supernet, w, theta, episodes, options)
         for adam in outer:
             adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for adam in outer:
             adam.step()
         losses[step] = loss.item()

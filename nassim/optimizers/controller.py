@@ -345,7 +345,7 @@ class PolicySearch:
             log_probability, before, torch.from_numpy(advantages), self._learning.clip
         )
         self._adam.zero_grad()
-        (loss - self._learning.entropy * entropy).backward()  # type: ignore[no-untyped-call]
+        (loss - self._learning.entropy * entropy).backward()
         nn.utils.clip_grad_norm_(self.controller.parameters(), CLIP_NORM)
         self._adam.step()
         self.notes["policy_steps"] += 1

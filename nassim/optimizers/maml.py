@@ -155,7 +155,7 @@ class MAML(Optimizer):
             )
             loss = ((predict(each, x[:, n_support:]) - y[:, n_support:]) ** 2).mean()
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
         return tuple(weight.detach() for weight in weights)
 

@@ -200,7 +200,7 @@ class _Surrogate:
             rows = torch.from_numpy(self._rng.permutation(len(targets))[:BATCH])
             loss = self._kernel.loss(tuple(part[rows] for part in given), targets[rows])
             self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimizer.step()
         self._next_training = max(known, FIRST_VALUES) + options.every
 

@@ -198,7 +198,7 @@ class Ensemble:
                 for group in optimizer.param_groups:
                     group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 torch.nn.utils.clip_grad_norm_(ensemble.weights.values(), CLIP_NORM)
                 optimizer.step()
         return ensemble
