@@ -214,6 +214,27 @@ def _said_of(store: Store) -> str:
     )
 
 
+_split = click.option(
+    "--split",
+    type=click.Choice(["valid", "merged", "test"]),
+    default="valid",
+    show_default=True,
+    help="What is searched on; all but 'valid' leak, and the results say so.",
+)
+_quality = click.option(
+    "--quality",
+    type=click.Choice(["max", "final"]),
+    default="max",
+    show_default=True,
+    help="What a run is worth: its best or its last value.",
+)
+_space = click.option("--space", help="The search space, where the store has several.")
+_recipe = click.option("--recipe", help="The training recipe, where the store has several.")
+_workers = click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+_seed = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
+)
+
 _STUDY_OPTIONS = (
     click.option("--store", help="Name or path of a store.  [default: the bundled one]"),
     click.option("--targets", help="Datasets to search on, separated by commas.  [default: all]"),
@@ -231,20 +252,8 @@ _STUDY_OPTIONS = (
         show_default=True,
         help="What a method must not learn from: the target, or its whole group.",
     ),
-    click.option(
-        "--split",
-        type=click.Choice(["valid", "merged", "test"]),
-        default="valid",
-        show_default=True,
-        help="What is searched on; all but 'valid' leak, and the results say so.",
-    ),
-    click.option(
-        "--quality",
-        type=click.Choice(["max", "final"]),
-        default="max",
-        show_default=True,
-        help="What a run is worth: its best or its last value.",
-    ),
+    _split,
+    _quality,
     click.option(
         "--runs",
         type=click.Choice(["drawn", "first"]),
@@ -266,8 +275,8 @@ _STUDY_OPTIONS = (
         show_default=True,
         help="Trainings side by side on the virtual clock.",
     ),
-    click.option("--space", help="The search space, where the store has several."),
-    click.option("--recipe", help="The training recipe, where the store has several."),
+    _space,
+    _recipe,
     click.option("--size", type=click.IntRange(min=2), help="Draw so many candidates of a target."),
     click.option("--source-datasets", type=_COUNT, help="Learn from so many other datasets only."),
     click.option(
@@ -278,11 +287,9 @@ _STUDY_OPTIONS = (
         is_flag=True,
         help="Exchange each source's results among its architectures: there is nothing to learn.",
     ),
-    click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes."),
+    _workers,
     _ray,
-    click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
-    ),
+    _seed,
     click.option(
         "--out",
         type=_FILE,
@@ -762,25 +769,11 @@ def _run_study(
     show_default=True,
     help="Where the surrogates go.",
 )
-@click.option("--space", help="The search space, where the store has several.")
-@click.option("--recipe", help="The training recipe, where the store has several.")
-@click.option(
-    "--split",
-    type=click.Choice(["valid", "merged", "test"]),
-    default="valid",
-    show_default=True,
-    help="What will be searched on; all but 'valid' leak.",
-)
-@click.option(
-    "--quality",
-    type=click.Choice(["max", "final"]),
-    default="max",
-    show_default=True,
-    help="What a run is worth: its best or its last value.",
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
-)
+@_space
+@_recipe
+@_split
+@_quality
+@_seed
 def surrogate(
     store: str,
     out: Path,
@@ -856,11 +849,9 @@ def surrogate(
     help="Judge so many different functions at most; of more, some are drawn.",
 )
 @click.option("--draws", type=_COUNT, default=1000, show_default=True, help="Of the bootstrap.")
-@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes.")
+@_workers
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all chance."
-)
+@_seed
 @click.option(
     "--out",
     type=_FILE,
