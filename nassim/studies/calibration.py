@@ -16,8 +16,9 @@ import pyarrow as pa
 from nassim.simulator.simulate import simulate
 from nassim.studies.fitting import Fit, each_fit
 from nassim.studies.folds import FoldPlan, load_fold
+from nassim.studies.replaying import each_order
 from nassim.studies.results import to_table
-from nassim.studies.termination import TerminationPlan, each_order, random_search
+from nassim.studies.termination import TerminationPlan, random_search
 from nassim.terminators.base import Estimator, Session, Terminator, View
 
 __all__ = ["DECISIONS_SCHEMA", "run_calibration"]

@@ -17,7 +17,15 @@ from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_name
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = ["Fit", "build_estimator", "build_terminator", "each_fit", "each_task", "mixed_seed"]
+__all__ = [
+    "Fit",
+    "build_estimator",
+    "build_terminator",
+    "each_fit",
+    "each_task",
+    "mixed_seed",
+    "stamp_of",
+]
 
 _Row = dict[str, Any]
 
@@ -107,7 +115,18 @@ def each_fit(
         for spec, fitted in zip(specifications, learns, strict=True)
         for model_seed in range(plan.model_seeds if fitted else 1)
     ]
-    stamp = {
+    stamp = stamp_of(study, store, folds, plan.seed)
+    answers: dict[Fit, list[_Row]] = {}
+    for done, (fit, rows) in enumerate(each_task(rows_of, fits, workers), start=1):
+        answers[fit] = rows
+        if progress is not None:
+            progress(done, len(fits), f"{fit.target} {fit.specification.text}")
+    return [row | stamp for fit in fits for row in answers[fit]]
+
+
+def stamp_of(study: str, store: Store, folds: FoldPlan, seed: int) -> dict[str, Any]:
+    """Where the rows of a study come from: the same columns in all of them."""
+    return {
         "study": study,
         "store": store.name,
         "store_sha": folds.store_sha,
@@ -115,43 +134,37 @@ def each_fit(
         "pool": folds.pool,
         "leave_out": folds.leave_out,
         "quality": folds.quality,
-        "leakage": LEAKAGE[folds.split],
         "source_datasets": folds.source_datasets,
         "source_architectures": folds.source_architectures,
         "shuffled_sources": folds.shuffled_sources,
-        "seed": plan.seed,
+        "leakage": LEAKAGE[folds.split],
+        "seed": seed,
         "nassim_version": nassim.__version__,
     }
-    answers: dict[Fit, list[_Row]] = {}
-    run = functools.partial(_with_fit, rows_of)
-    for done, (fit, rows) in enumerate(each_task(run, fits, workers), start=1):
-        answers[fit] = rows
-        if progress is not None:
-            progress(done, len(fits), f"{fit.target} {fit.specification.text}")
-    return [row | stamp for fit in fits for row in answers[fit]]
-
-
-def _with_fit(rows_of: Callable[[Fit], list[_Row]], fit: Fit) -> tuple[Fit, list[_Row]]:
-    return fit, rows_of(fit)
 
 
 def each_task(
     run: Callable[[_Task], _Answer], queue: Sequence[_Task], workers: int, ray: str | None = None
-) -> Iterator[_Answer]:
-    """The answers to all tasks, in whatever order they finish; see ``run_termination``."""
+) -> Iterator[tuple[_Task, _Answer]]:
+    """Each task with its answer, in whatever order they finish; see ``run_termination``."""
+    run_named = functools.partial(_with_task, run)
     if ray is not None:
-        yield from each_on(ray, run, queue)
+        yield from each_on(ray, run_named, queue)
     elif workers == 1:
-        yield from map(run, queue)
+        yield from map(run_named, queue)
     else:
         from joblib import Parallel, delayed
         from joblib.externals.loky import get_reusable_executor
 
         parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-        yield from parallel(delayed(run)(task) for task in queue)
+        yield from parallel(delayed(run_named)(task) for task in queue)
         # Idle processes would end by themselves after five minutes; work that is handed out at just
         # that moment was seen to wait for ever.
         get_reusable_executor().shutdown(wait=True)
+
+
+def _with_task(run: Callable[[_Task], _Answer], task: _Task) -> tuple[_Task, _Answer]:
+    return task, run(task)
 
 
 def mixed_seed(*parts: int | str) -> int:

@@ -209,7 +209,7 @@ def run_rank(
     from_file = [] if plan.scores is None else [read_scores(plan.scores, truth)]
     tasks = [_Task(truth, plan, spec, run) for spec in specifications for run in range(plan.seeds)]
     trained: dict[tuple[str, int], OneShotRun] = {}
-    for done, (task, answer) in enumerate(each_task(_named, tasks, workers), start=1):
+    for done, (task, answer) in enumerate(each_task(_train, tasks, workers), start=1):
         trained[task.specification.text, task.run] = answer
         if progress is not None:
             progress(done, len(tasks), f"{task.specification.text} run {task.run}")
@@ -281,10 +281,6 @@ def build_one_shot(specification: Specification) -> OneShot:
 
 
 # --- one-shot methods -------------------------------------------------------------------------
-
-
-def _named(task: _Task) -> tuple[_Task, OneShotRun]:
-    return task, _train(task)
 
 
 def _train(task: _Task) -> OneShotRun:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-import nassim
 from nassim.errors import InputError
 from nassim.loading import Specification, parse_specifications
 from nassim.optimizers import OPTIMIZERS
@@ -21,8 +20,8 @@ from nassim.ranking.correlation import kendall, spearman
 from nassim.records import FloatArray, IntArray
 from nassim.simulator.sources import Replay
 from nassim.store import Store
-from nassim.studies.fitting import each_task, mixed_seed
-from nassim.studies.folds import LEAKAGE, FoldPlan, load_fold, target_names
+from nassim.studies.fitting import each_task, mixed_seed, stamp_of
+from nassim.studies.folds import FoldPlan, load_fold, target_names
 from nassim.studies.results import to_table
 from nassim.studies.search import build_optimizer
 
@@ -38,6 +37,9 @@ PREDICTION_SCHEMA = pa.schema(
         ("leave_out", pa.string()),
         ("quality", pa.string()),
         ("leakage", pa.string()),
+        ("source_datasets", pa.int32()),  # drawn of each fold's; null: all
+        ("source_architectures", pa.int32()),  # drawn of each source; null: all
+        ("shuffled_sources", pa.bool_()),  # results exchanged among architectures
         ("seed", pa.int64()),
         ("target", pa.string()),
         ("method", pa.string()),
@@ -143,23 +145,12 @@ def run_prediction(
         answers[task] = rows
         if progress is not None:
             progress(done, len(tasks), f"{task.target} {task.method.text}")
-    stamp = {
-        "study": "prediction",
-        "store": store.name,
-        "store_sha": folds.store_sha,
-        "metric": store.metric.name,
-        "pool": folds.pool,
-        "leave_out": folds.leave_out,
-        "quality": folds.quality,
-        "leakage": LEAKAGE[folds.split],
-        "seed": plan.seed,
-        "nassim_version": nassim.__version__,
-    }
+    stamp = stamp_of("prediction", store, folds, plan.seed)
     rows = [row | stamp for task in tasks for row in answers[task]]
     return to_table(rows, PREDICTION_SCHEMA)
 
 
-def _run(task: _Task) -> tuple[_Task, list[_Row]]:
+def _run(task: _Task) -> list[_Row]:
     """Fit once; then tell of more and more candidates, and let the others be predicted."""
     fold, plan = load_fold(task.folds, task.target), task.plan
     chance = mixed_seed(plan.seed, task.model_seed, task.target)
@@ -195,7 +186,7 @@ def _run(task: _Task) -> tuple[_Task, list[_Row]]:
                 "told": told,
             }
         )
-    return task, rows
+    return rows
 
 
 def _row(replay: Replay, runs: IntArray, predicted: FloatArray, *, in_unit: bool) -> _Row:

@@ -12,24 +12,30 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-import nassim
 from nassim.errors import InputError
 from nassim.loading import Specification, build, parse_specifications
 from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Optimizer
 from nassim.records import FloatArray
 from nassim.simulator.simulate import Accounting, Episode, simulate
-from nassim.simulator.sources import Replay, Replayable
+from nassim.simulator.sources import Replayable
 from nassim.simulator.surrogate import Surrogate, Surrogates
 from nassim.store import Store
-from nassim.studies.fitting import build_terminator, each_task, mixed_seed
-from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
-from nassim.studies.results import POOL_SCHEMA, SEARCH_SCHEMA, TIMINGS_SCHEMA, Study, to_table
-from nassim.studies.termination import pool_rows, trace_of
+from nassim.studies.fitting import build_terminator, mixed_seed, stamp_of
+from nassim.studies.folds import Fold, FoldPlan, load_fold
+from nassim.studies.replaying import (
+    check_replay,
+    each_order,
+    replay_stamp,
+    replayed,
+    target_folds,
+    trace_of,
+)
+from nassim.studies.results import SEARCH_SCHEMA, Study
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Terminator
 
@@ -39,6 +45,8 @@ DEFAULT_OPTIMIZERS = (
     "random,evolution,tournament,reinforce,smbo,nao,naml,best_elsewhere,average_rank,"
     "nearest_dataset,zero_shot,copula,bounding_box,ridge,ridge:update=true,maml,tapas,tnaml,xfernas"
 )
+
+_TABLE: dict[str, Any] = {"source": "tabular", "surrogate_r2": None, "surrogate_tau": None}
 
 _Row = dict[str, Any]
 _Answer = tuple[list[_Row], list[_Row]]  # results, timings
@@ -84,18 +92,7 @@ class SearchPlan:
     runs: Literal["drawn", "first"] = "drawn"
 
     def __post_init__(self) -> None:
-        for name in ("budget", "orders", "model_seeds", "simulated_workers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number, 1 or more.")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; expected 0 or more.")
-        if self.accounting not in get_args(Accounting):
-            raise InputError(
-                f"accounting is {self.accounting!r}; expected 'continue' or 'restart'."
-            )
-        if self.runs not in ("drawn", "first"):
-            raise InputError(f"runs is {self.runs!r}; expected 'drawn' or 'first'.")
+        check_replay(self, "budget", "orders", "model_seeds", "simulated_workers")
 
 
 @dataclass(frozen=True)
@@ -138,48 +135,35 @@ def run_search(
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; expected 1 or more.")
-    store = Store.open(folds.store)
     optimizers = parse_specifications(plan.methods, OPTIMIZERS, "optimizer")
     terminators = tuple(parse_specifications(plan.terminators, TERMINATORS, "terminator"))
     teaches = any(build_terminator(spec).uses_sources for spec in terminators)
     learns = {spec: build_optimizer(spec).uses_sources or teaches for spec in optimizers}
-    names = target_names(store) if targets is None else list(targets)
-    if not names:
-        raise InputError(f"No target is named, of store {store.name!r} with {store.n_runs} runs.")
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"Target {name!r} is named twice; name it once.")
-    pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
-    for fold in pools:
-        if plan.surrogate is not None:
+    store = Store.open(folds.store)
+    pools = target_folds(store, folds, targets)  # before the work: what is wrong shows now
+    if plan.surrogate is not None:
+        for fold in pools.values():
             _check_surrogate(_surrogates(plan.surrogate), plan.surrogate, folds, fold)
     tasks = [
         _Task(folds, plan, name, spec, terminators, model_seed)
-        for name in names
+        for name in pools
         for spec in optimizers
         for model_seed in range(plan.model_seeds if learns[spec] else 1)
     ]
-    # the slow ones first, so that the last process is not left alone with them
-    queue = sorted(tasks, key=lambda task: not learns[task.optimizer])
-    rows: list[_Row] = []
-    timings: list[_Row] = []
-    for done, (task, answer) in enumerate(each_task(_run_named, queue, workers, ray), start=1):
-        rows += answer[0]
-        timings += answer[1]
-        if progress is not None:
-            progress(done, len(tasks), f"{task.target} {task.optimizer.text}")
-    stamps = {fold.target.name: _stamp(store, folds, fold, plan) for fold in pools}
-    labels = [_label(spec, terminator) for spec in optimizers for terminator in terminators]
-    position = {label: k for k, label in enumerate(labels)}
-
-    def place(row: _Row) -> tuple[int, ...]:
-        seeds = (row["model_seed"], row.get("order_seed", 0))
-        return (names.index(row["target"]), position[row["method"]], *seeds)
-
-    return Study(
-        to_table([row | stamps[row["target"]] for row in sorted(rows, key=place)], SEARCH_SCHEMA),
-        to_table([row for fold in pools for row in pool_rows(fold)], POOL_SCHEMA),
-        to_table(sorted(timings, key=place), TIMINGS_SCHEMA),
+    return replayed(
+        _run,
+        # the slow ones first, so that the last process is not left alone with them
+        sorted(tasks, key=lambda task: not learns[task.optimizer]),
+        lambda task: f"{task.target} {task.optimizer.text}",
+        schema=SEARCH_SCHEMA,
+        methods=[_label(spec, terminator) for spec in optimizers for terminator in terminators],
+        pools=pools,
+        stamp=stamp_of("search", store, folds, plan.seed)
+        | replay_stamp(plan)
+        | {"budget": plan.budget},
+        workers=workers,
+        ray=ray,
+        progress=progress,
     )
 
 
@@ -202,10 +186,6 @@ def build_optimizer(specification: Specification) -> Optimizer:
 
 def _label(optimizer: Specification, terminator: Specification) -> str:
     return optimizer.text if terminator.text == "never" else f"{optimizer.text} + {terminator.text}"
-
-
-def _run_named(task: _Task) -> tuple[_Task, _Answer]:
-    return task, _run(task)
 
 
 def _run(task: _Task) -> _Answer:
@@ -273,29 +253,32 @@ def _fitted_terminator(
 def _searches(
     fold: Fold, plan: SearchPlan, optimizer: Optimizer, terminator: Terminator
 ) -> Iterator[_Row]:
-    table, target = fold.table, fold.target.name
-    fixed = Replay(table)
-    for order_seed in range(plan.orders):
-        replay: Replayable = fixed
-        chance = mixed_seed(plan.seed, order_seed, target)
-        if plan.surrogate is not None:
-            replay = _surrogates(plan.surrogate).replay(target, seed=chance)
-        elif plan.runs == "drawn" and table.has_several_runs:
-            replay = Replay(table, table.choose(np.random.default_rng([1, chance])))
+    surrogate = None if plan.surrogate is None else _surrogates(plan.surrogate)
+    name = fold.target.name
+    for order_seed, recorded, order in each_order(fold, plan):
+        replay: Replayable = recorded
+        if surrogate is not None:
+            replay = surrogate.replay(name, seed=order[-1])
         episode = simulate(
             replay,
             optimizer,
             terminator,
-            np.random.default_rng([0, chance]),
+            np.random.default_rng(order),
             workers=plan.simulated_workers,
             accounting=plan.accounting,
             budget=plan.budget,
         )
-        if plan.surrogate is None:
-            worth = _worth(fold, replay)
+        if surrogate is None:
+            worth, source = _worth(fold, replay), _TABLE
         else:
-            worth = _worth_on(_surrogates(plan.surrogate)[target], replay, plan.budget)
-        yield _row(fold, replay, episode, worth) | {"order_seed": order_seed}
+            worth = _worth_on(surrogate[name], replay, plan.budget)
+            held_out = surrogate.held_out(name)
+            source = {
+                "source": "surrogate",
+                "surrogate_r2": held_out.r2,
+                "surrogate_tau": held_out.tau,
+            }
+        yield _row(fold, replay, episode, worth) | source | {"order_seed": order_seed}
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,32 +362,3 @@ def _incumbents(replay: Replayable, episode: Episode) -> Iterator[int | None]:
         if run in completed and (best is None or replay.qualities[run] > replay.qualities[best]):
             best = run
         yield best
-
-
-def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: SearchPlan) -> _Row:
-    surrogate = None if plan.surrogate is None else _surrogates(plan.surrogate)
-    held_out = None if surrogate is None else surrogate.held_out(fold.target.name)
-    return {
-        "study": "search",
-        "store": store.name,
-        "store_sha": folds.store_sha,
-        "space": fold.space,
-        "metric": fold.metric.name,
-        "pool": folds.pool,
-        "leave_out": folds.leave_out,
-        "quality": folds.quality,
-        "source_datasets": folds.source_datasets,
-        "source_architectures": folds.source_architectures,
-        "shuffled_sources": folds.shuffled_sources,
-        "runs": plan.runs,
-        "seed": plan.seed,
-        "budget": plan.budget,
-        "workers": plan.simulated_workers,
-        "accounting": plan.accounting,
-        "time_unit": fold.time_unit,
-        "leakage": LEAKAGE[folds.split],
-        "source": "tabular" if surrogate is None else "surrogate",
-        "surrogate_r2": None if held_out is None else held_out.r2,
-        "surrogate_tau": None if held_out is None else held_out.tau,
-        "nassim_version": nassim.__version__,
-    }

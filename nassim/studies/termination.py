@@ -10,39 +10,35 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import numpy as np
 
-import nassim
 from nassim.errors import InputError
 from nassim.loading import Specification, build, load, parse_specifications
 from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Candidates, Optimizer
 from nassim.simulator.simulate import Accounting, Episode, simulate
-from nassim.simulator.sources import Replay, Replayable, TableSource
+from nassim.simulator.sources import Replay, TableSource
 from nassim.store import Store
-from nassim.studies.fitting import build_terminator, each_task, mixed_seed
-from nassim.studies.folds import LEAKAGE, Fold, FoldPlan, load_fold, target_names
+from nassim.studies.fitting import build_terminator, mixed_seed, stamp_of
+from nassim.studies.folds import Fold, FoldPlan, load_fold
+from nassim.studies.replaying import (
+    check_replay,
+    each_order,
+    replay_stamp,
+    replayed,
+    target_folds,
+    trace_of,
+)
 from nassim.studies.results import (
-    POOL_SCHEMA,
     RESULTS_SCHEMA,
-    TIMINGS_SCHEMA,
     Study,
-    to_table,
 )
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = [
-    "DEFAULT_METHODS",
-    "TerminationPlan",
-    "each_order",
-    "pool_rows",
-    "random_search",
-    "run_termination",
-    "trace_of",
-]
+__all__ = ["DEFAULT_METHODS", "TerminationPlan", "random_search", "run_termination"]
 
 DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
@@ -83,18 +79,7 @@ class TerminationPlan:
     runs: Literal["drawn", "first"] = "drawn"
 
     def __post_init__(self) -> None:
-        for name in ("orders", "model_seeds", "simulated_workers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number, 1 or more.")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; expected 0 or more.")
-        if self.accounting not in get_args(Accounting):
-            raise InputError(
-                f"accounting is {self.accounting!r}; expected 'continue' or 'restart'."
-            )
-        if self.runs not in ("drawn", "first"):
-            raise InputError(f"runs is {self.runs!r}; expected 'drawn' or 'first'.")
+        check_replay(self, "orders", "model_seeds", "simulated_workers")
 
 
 @dataclass(frozen=True)
@@ -144,44 +129,32 @@ def run_termination(
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; expected 1 or more.")
-    store = Store.open(folds.store)
     specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
     learns = {spec: build_terminator(spec).uses_sources for spec in specifications}
-    names = target_names(store) if targets is None else list(targets)
-    if not names:
-        raise InputError(f"No target is named, of store {store.name!r} with {store.n_runs} runs.")
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"Target {name!r} is named twice; name it once.")
-    pools = [load_fold(folds, name) for name in names]  # before the work: what is wrong shows now
-    for fold in pools:
+    store = Store.open(folds.store)
+    pools = target_folds(store, folds, targets)  # before the work: what is wrong shows now
+    for fold in pools.values():
         _check_curves(fold)
     tasks = [
         _Task(folds, plan, name, group, model_seed)
-        for name in names
+        for name in pools
         for group in _fit_groups(specifications)
         for model_seed in range(plan.model_seeds if learns[group[0]] else 1)
     ]
-    # the slow ones first, so that the last process is not left alone with them
-    queue = sorted(tasks, key=lambda task: not learns[task.specifications[0]])
-    rows: list[_Row] = []
-    timings: list[_Row] = []
-    for done, (task, answer) in enumerate(each_task(_run_named, queue, workers, ray), start=1):
-        rows += answer[0]
-        timings += answer[1]
-        if progress is not None:
-            progress(done, len(tasks), f"{task.target} {task.specifications[0].text}")
-    stamps = {fold.target.name: _stamp(store, folds, fold, plan) for fold in pools}
-    position = {spec.text: k for k, spec in enumerate(specifications)}
-
-    def place(row: _Row) -> tuple[int, ...]:
-        seeds = (row["model_seed"], row.get("order_seed", 0))
-        return (names.index(row["target"]), position[row["method"]], *seeds)
-
-    return Study(
-        to_table([row | stamps[row["target"]] for row in sorted(rows, key=place)], RESULTS_SCHEMA),
-        to_table([row for fold in pools for row in pool_rows(fold)], POOL_SCHEMA),
-        to_table(sorted(timings, key=place), TIMINGS_SCHEMA),
+    return replayed(
+        _run,
+        # the slow ones first, so that the last process is not left alone with them
+        sorted(tasks, key=lambda task: not learns[task.specifications[0]]),
+        lambda task: f"{task.target} {task.specifications[0].text}",
+        schema=RESULTS_SCHEMA,
+        methods=[spec.text for spec in specifications],
+        pools=pools,
+        stamp=stamp_of("termination", store, folds, plan.seed)
+        | replay_stamp(plan)
+        | {"optimizer": "random", "source": "tabular"},
+        workers=workers,
+        ray=ray,
+        progress=progress,
     )
 
 
@@ -193,10 +166,6 @@ def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification
         learned = tuple((name, value) for name, value in spec.options if name not in rule_options)
         groups.setdefault((spec.path, learned), []).append(spec)
     return [tuple(group) for group in groups.values()]
-
-
-def _run_named(task: _Task) -> tuple[_Task, _Answer]:
-    return task, _run(task)
 
 
 def _run(task: _Task) -> _Answer:
@@ -240,18 +209,6 @@ def _replay_orders(fold: Fold, plan: TerminationPlan, terminator: Terminator) ->
         yield _row(fold, replay, episode, order_of_all) | {"order_seed": order_seed}
 
 
-def each_order(fold: Fold, plan: TerminationPlan) -> Iterator[tuple[int, Replay, list[int]]]:
-    """Each order's number, the runs that are replayed in it, and the seed of its chance."""
-    table, target = fold.table, fold.target.name
-    fixed = Replay(table)
-    for order_seed in range(plan.orders):
-        replay = fixed
-        if plan.runs == "drawn" and table.has_several_runs:
-            drawing = np.random.default_rng([1, mixed_seed(plan.seed, order_seed, target)])
-            replay = Replay(table, table.choose(drawing))
-        yield order_seed, replay, [0, mixed_seed(plan.seed, order_seed, target)]
-
-
 def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row:
     """What is written of one episode; here, after the search, test values are looked up."""
     table = fold.table
@@ -282,19 +239,6 @@ def _row(fold: Fold, replay: Replay, episode: Episode, order: list[int]) -> _Row
     }
 
 
-def trace_of(
-    replay: Replayable, episode: Episode, regrets: np.ndarray, full_seconds: float
-) -> tuple[list[float], list[float]]:
-    """When the incumbent changed, as a share of the full cost, and its regret from then on."""
-    costs, trace, best = [], [], -np.inf
-    for run, seconds in zip(episode.completed, episode.completion_seconds.tolist(), strict=True):
-        if replay.qualities[run] > best:
-            best = replay.qualities[run]
-            costs.append(seconds / full_seconds)
-            trace.append(float(regrets[run]))
-    return costs, trace
-
-
 def _random_regret(
     replay: Replay, order: list[int], full: np.ndarray, budget: float, regrets: np.ndarray
 ) -> float:
@@ -303,47 +247,6 @@ def _random_regret(
     count = max(1, int(np.searchsorted(spent, budget * (1 + 1e-12), side="right")))
     seen = np.array(order[:count])
     return float(regrets[seen[np.argmax(replay.qualities_array[seen])]])
-
-
-def _stamp(store: Store, folds: FoldPlan, fold: Fold, plan: TerminationPlan) -> _Row:
-    return {
-        "study": "termination",
-        "store": store.name,
-        "store_sha": folds.store_sha,
-        "space": fold.space,
-        "metric": fold.metric.name,
-        "pool": folds.pool,
-        "leave_out": folds.leave_out,
-        "quality": folds.quality,
-        "source_datasets": folds.source_datasets,
-        "source_architectures": folds.source_architectures,
-        "shuffled_sources": folds.shuffled_sources,
-        "runs": plan.runs,
-        "seed": plan.seed,
-        "optimizer": "random",
-        "workers": plan.simulated_workers,
-        "accounting": plan.accounting,
-        "time_unit": fold.time_unit,
-        "leakage": LEAKAGE[folds.split],
-        "source": "tabular",
-        "nassim_version": nassim.__version__,
-    }
-
-
-def pool_rows(fold: Fold) -> Iterator[_Row]:
-    """The candidates of a target, as the pool file has them."""
-    table = fold.table
-    replay = Replay(table)
-    for c, architecture in enumerate(table.architectures):
-        yield {
-            "target": fold.target.name,
-            "candidate": c,
-            "architecture": architecture.id,
-            "quality": float(table.candidate_qualities[c]),
-            "full_seconds": float(replay.cumulative_array[c, -1]),
-            "n_params": int(replay.n_params[c]),
-            "valid": replay.values_array[c, : replay.lengths[c]].tolist(),
-        }
 
 
 def _check_curves(fold: Fold) -> None:
