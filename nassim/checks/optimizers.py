@@ -13,6 +13,7 @@ makes a fresh optimizer when called without arguments.
 from __future__ import annotations
 
 import functools
+import pickle
 import tempfile
 from collections.abc import Callable
 from itertools import zip_longest
@@ -31,6 +32,7 @@ from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.base import Candidates, Optimizer
 from nassim.records import Sources
 from nassim.simulator import Replay, simulate
+from nassim.spaces import get_space
 from nassim.terminators.asha import ASHA
 from nassim.terminators.base import Terminator
 from nassim.terminators.never import Never
@@ -43,11 +45,13 @@ __all__ = [
     "check_global_chance",
     "check_hard_tables",
     "check_optimizer",
+    "check_pickled",
     "check_proposals",
     "check_same_seed",
     "check_searches_apart",
     "check_untold_values",
     "check_wall_clock",
+    "check_whole_space",
 ]
 
 Factory = Callable[[], Optimizer]
@@ -256,6 +260,59 @@ def check_fit_again(factory: Factory) -> None:
     )
 
 
+def check_pickled(factory: Factory) -> None:
+    """A fitted optimizer may go to another process, and searches there as it does here."""
+    world = small_world()
+    optimizer = _fitted(factory, world.sources)
+    try:
+        copied = pickle.loads(pickle.dumps(optimizer))  # our own bytes, of a moment ago
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ContractError(
+            f"{_name(optimizer)} cannot be sent to another process ({error}); expected what it "
+            "learned to be plain values, arrays and modules."
+        ) from error
+    _must_agree(
+        _search(optimizer, world),
+        _search(copied, world),
+        f"{_name(optimizer)} proposed otherwise after it was sent to another process",
+        "all that was learned must be part of the optimizer",
+    )
+
+
+def check_whole_space(factory: Factory) -> None:
+    """Without a table, it proposes architectures of the space, none twice.
+
+    A method may refuse a search without a table with an InputError.
+    """
+    world = small_world()
+    optimizer = _fitted(factory, world.sources)
+    space = get_space("nasnet")
+    candidates = Candidates(space=space)
+    proposed: list[int] = []
+    try:
+        search = optimizer.begin(candidates, np.random.default_rng(0))
+        for size in (3, 4, 5):
+            asked = search.ask(size)
+            proposed += asked
+            for candidate in asked if search.listens else ():
+                search.tell(candidate, 1, 0.5)
+    except InputError:
+        return
+    if wrong := [k for k in proposed if not 0 <= k < len(candidates)]:
+        raise ContractError(
+            f"{_name(optimizer)} proposed candidate {wrong[0]} of a whole space, of which "
+            f"{len(candidates)} were named; expected the numbers that Candidates.number gives."
+        )
+    if len(set(proposed)) < len(proposed):
+        raise ContractError(f"{_name(optimizer)} proposed a candidate of a whole space twice.")
+    for architecture in (candidates[k] for k in proposed):
+        if architecture.space != space.name or space.parse(architecture.id) != architecture:
+            raise ContractError(
+                f"{_name(optimizer)} proposed {architecture.id!r} of space "
+                f"{architecture.space!r}; expected architectures of {space.name!r}."
+            )
+
+
 def check_hard_tables(factory: Factory) -> None:
     """Ragged, missing, failed, equal, few: every search starts all candidates.
 
@@ -301,6 +358,8 @@ _FOR_ALL: tuple[Callable[[Factory], None], ...] = (
     check_wall_clock,
     check_searches_apart,
     check_fit_again,
+    check_pickled,
+    check_whole_space,
     check_hard_tables,
 )
 _FOR_UNTAUGHT = (check_dataset_names,)

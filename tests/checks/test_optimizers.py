@@ -17,6 +17,7 @@ from nassim.optimizers.base import Candidates, Optimizer, Search
 from nassim.optimizers.random_search import RandomSearch
 from nassim.records import Sources
 from nassim.simulator import TableSource
+from nassim.spaces import get_space
 from nassim.studies.folds import Sealed
 
 
@@ -180,6 +181,49 @@ class Shuns(Odd):
         return search  # type: ignore[no-any-return]
 
 
+class Local(Greedy):
+    """Keeps a function that no other process has."""
+
+    def __init__(self) -> None:
+        self.scale = lambda value: value
+
+
+class LosesIt(Learned):
+    """Leaves behind what it learned."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Unnamed(RandomSearch):
+    """Makes numbers up."""
+
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = super().begin(candidates, rng)
+        ask = search.ask
+        search.ask = lambda count: [number + 5 for number in ask(count)]
+        return search  # type: ignore[no-any-return]
+
+
+class Strays(RandomSearch):
+    """Draws from another space."""
+
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = super().begin(candidates, rng)
+        search._space = get_space("nasbench201")
+        return search  # type: ignore[no-any-return]
+
+
+class Repeats(RandomSearch):
+    """Forgets what it proposed before."""
+
+    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
+        search: Any = super().begin(candidates, rng)
+        ask = search.ask
+        search.ask = lambda count: [*ask(count - 1), 0]
+        return search  # type: ignore[no-any-return]
+
+
 Check = Callable[[Callable[[], Optimizer]], None]
 CULPRITS: list[tuple[Check, type[Optimizer], str]] = [
     (checks.check_proposals, OneAtATime, "proposed 1 candidates; 24 were asked for and 24 were"),
@@ -193,6 +237,11 @@ CULPRITS: list[tuple[Check, type[Optimizer], str]] = [
     (checks.check_wall_clock, Impatient, "when clocks moved"),
     (checks.check_searches_apart, Forgetful, "another search"),
     (checks.check_fit_again, LearnsOn, "fitted a second time"),
+    (checks.check_pickled, Local, "cannot be sent to another process"),
+    (checks.check_pickled, LosesIt, "after it was sent to another process"),
+    (checks.check_whole_space, Unnamed, "candidate 12 of a whole space, of which 12 were named"),
+    (checks.check_whole_space, Strays, "of space 'nasbench201'; expected architectures of"),
+    (checks.check_whole_space, Repeats, "of a whole space twice"),
     (checks.check_hard_tables, Shuns, "of 12 candidates on a table that is"),
     (checks.check_dataset_names, ByName, "datasets were renamed"),
 ]
