@@ -38,6 +38,7 @@ DATASETS: dict[str, str] = {
     "marketing": "nassim.datasets.tabular:keel:marketing",
     "mnist": "nassim.datasets.handwritten:mnist",
     "newsgroups": "nassim.datasets.text:newsgroups",
+    "noisy_mnist": "nassim.datasets.handwritten:noisy_mnist",
     "optdigits": "nassim.datasets.handwritten:optdigits",
     "penbased": "nassim.datasets.tabular:keel:penbased",
     "phoneme": "nassim.datasets.tabular:keel:phoneme",

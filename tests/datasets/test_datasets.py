@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nassim.datasets import DATASETS, ImageData, load_dataset
+from nassim.datasets import DATASETS, ImageData, default_cache, load_dataset
+from nassim.datasets.handwritten import noisy_mnist
 from nassim.errors import UnknownNameError
 
 # name: train, valid, test, height, classes, start of the hash
@@ -17,6 +18,7 @@ EXPECTED = {
     "glyphs": (2059, 2054, 7745, 28, 26, "9704ca91e990"),
     "kuzushiji": (600, 400, 361, 28, 30, "5d75caab1c92"),
     "mnist": (1000, 2000, 4000, 28, 10, "a48930b592b2"),
+    "noisy_mnist": (2800, 2000, 7000, 8, 10, "16e5c785d177"),
     "optdigits": (1000, 1400, 1423, 8, 10, "a6b560414479"),
     "photos": (1020, 1975, 3858, 32, 17, "d767f02224ef"),
 }
@@ -67,9 +69,18 @@ def test_digits_and_optdigits_share_no_image(load: Callable[[str], ImageData]) -
     assert not every[0] & every[1]
 
 
-def test_digits_optdigits_and_mnist_are_one_group(load: Callable[[str], ImageData]) -> None:
-    groups = {name: load(name).record.group for name in ("digits", "optdigits", "mnist")}
-    assert len(set(groups.values())) == 1
+def test_all_handwritten_digits_are_one_group(load: Callable[[str], ImageData]) -> None:
+    names = ("digits", "optdigits", "mnist", "noisy_mnist")
+    assert len({load(name).record.group for name in names}) == 1
+
+
+def test_noise_has_the_deviation_that_was_asked_for() -> None:
+    clean, noisy = (noisy_mnist(default_cache(), noise) for noise in (0.0, 0.3))
+    # away from the ends of a byte, where nothing is cut
+    difference = (noisy.x_train.astype(float) - clean.x_train)[clean.x_train == 85] / 85
+    assert abs(difference.mean()) < 0.005
+    assert difference.std() == pytest.approx(0.3, rel=0.02)
+    assert np.array_equal(clean.y_test, noisy.y_test)
 
 
 def test_unknown_dataset() -> None:
