@@ -41,6 +41,7 @@ TABLES = (
     "nassim.datasets:DATASETS",
     "nassim.networks:NETWORKS",
     "nassim.oneshot:ONE_SHOT",
+    "nassim.oneshot:SUPERNETS",
     "nassim.optimizers:OPTIMIZERS",
     "nassim.spaces:SPACES",
     "nassim.store.importers:IMPORTERS",

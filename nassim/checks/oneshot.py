@@ -372,9 +372,9 @@ def _data(factory: Factory, images: ImageData | None = None) -> Any:
 def _supernet(factory: Factory, seed: int = 0) -> Supernet:
     import torch
 
-    from nassim.oneshot.supernet import Supernet
+    from nassim.oneshot.supernet import build_supernet
 
-    return Supernet(
+    return build_supernet(
         get_space(SPACE),
         channels=RECIPE.channels,
         cells=RECIPE.cells,

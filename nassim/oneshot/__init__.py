@@ -1,5 +1,7 @@
 """Many architectures, one set of weights. A method is one file and one line in ``ONE_SHOT``.
 
+So is a space's supernet in ``SUPERNETS``.
+
 What they share: :mod:`nassim.oneshot.supernet` is the network, :mod:`nassim.oneshot.data` what it
 is trained and scored on, :mod:`nassim.oneshot.scoring` how; :mod:`nassim.oneshot.base` is the
 contract.
@@ -7,7 +9,7 @@ contract.
 
 from __future__ import annotations
 
-__all__ = ["ONE_SHOT"]
+__all__ = ["ONE_SHOT", "SUPERNETS"]
 
 ONE_SHOT: dict[str, str] = {
     "asap": "nassim.oneshot.asap:ASAP",
@@ -27,4 +29,9 @@ ONE_SHOT: dict[str, str] = {
     "robustdarts": "nassim.oneshot.robustdarts:RobustDARTS",
     "setn": "nassim.oneshot.setn:SETN",
     "spos": "nassim.oneshot.spos:SPOS",
+}
+
+SUPERNETS: dict[str, str] = {
+    "nasbench201": "nassim.oneshot.supernet:NASBench201Supernet",
+    "nasbench201_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
 }

@@ -19,13 +19,25 @@ from torch import nn
 
 from nassim.errors import InputError
 from nassim.generator.recipe import Recipe
+from nassim.loading import load
+from nassim.oneshot import ONE_SHOT
 from nassim.oneshot.batchnorm import BatchNormMode
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.scoring import Scores, score
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, supernet_of
 from nassim.records import Architecture
+from nassim.spaces.base import Space
 
-__all__ = ["Journal", "OneShot", "Point", "Trained", "cosine", "positive", "weight_optimizer"]
+__all__ = [
+    "Journal",
+    "OneShot",
+    "Point",
+    "Trained",
+    "check_space",
+    "cosine",
+    "positive",
+    "weight_optimizer",
+]
 
 
 class Point(NamedTuple):
@@ -92,6 +104,9 @@ class OneShot(ABC):
     # the share of the training images that updates of weights must leave to other updates
     architecture_share: ClassVar[float] = 0.0
     affine: ClassVar[bool] = True  # of the batch norms within operations
+    # it weighs or draws the operations of each decision by themselves; without that, it runs whole
+    # architectures alone, and every supernet will do (see ``Supernet.edgewise``)
+    edgewise: ClassVar[bool] = True
     # options that make it cheap enough to be checked each time the tests run
     quick_options: ClassVar[Mapping[str, object]] = {}
 
@@ -107,6 +122,17 @@ class OneShot(ABC):
 
         Must not change the method itself, and calls ``journal.finished`` after each step.
         """
+
+
+def check_space(method: OneShot, space: Space) -> None:
+    """Refuse (InputError) a space without a supernet, or with one that the method cannot train."""
+    if method.edgewise and not supernet_of(space).edgewise:
+        able = [name for name, path in ONE_SHOT.items() if not load(path).edgewise]
+        raise InputError(
+            f"One-shot method {type(method).__name__} weighs or draws the operations of each "
+            f"decision by themselves, and the supernet of space {space.name!r} runs whole "
+            f"architectures alone; expected one of {', '.join(able)}, or another space."
+        )
 
 
 def cosine(rate: float, done: int, steps: int) -> float:

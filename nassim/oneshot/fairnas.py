@@ -26,6 +26,7 @@ __all__ = ["FairNAS"]
 class FairNAS(OneShot):
     """Each step runs as many paths as an edge has operations, each operation once (FairNAS)."""
 
+    edgewise: ClassVar[bool] = False
     quick_options: ClassVar[Mapping[str, object]] = {"steps": 4, "batch_size": 16}
 
     def __init__(self, steps: int = 300, learning_rate: float = 0.1, batch_size: int = 64) -> None:

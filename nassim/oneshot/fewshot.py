@@ -43,6 +43,7 @@ __all__ = ["FewShot", "TrainedFewShot"]
 class FewShot(OneShot):
     """After common training, one set of weights for each operation of an edge (few-shot NAS)."""
 
+    edgewise: ClassVar[bool] = False
     quick_options: ClassVar[Mapping[str, object]] = {
         "steps": 3,
         "part_steps": 1,

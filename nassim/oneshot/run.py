@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from nassim.datasets import ImageData
 from nassim.generator.executors import choose_device
 from nassim.generator.recipe import Recipe
-from nassim.oneshot.base import Journal, OneShot, Point, Trained
+from nassim.oneshot.base import Journal, OneShot, Point, Trained, check_space
 from nassim.oneshot.batchnorm import BatchNormMode
 from nassim.oneshot.data import search_data
 from nassim.oneshot.scoring import Scores
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.records import Architecture
 from nassim.spaces.base import Space
 
@@ -73,7 +73,13 @@ def run_one_shot(
     seed
         Of weights, of the split of the training images, and of the training. On one thread and one
         kind of machine it decides every number but the seconds.
+
+    Raises
+    ------
+    InputError
+        if the space has no supernet, or one that the method cannot train.
     """
+    check_space(method, space)
     place = choose_device(device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the same numbers whatever the machine, and processes do not compete
@@ -85,7 +91,7 @@ def run_one_shot(
             seed=seed,
             device=place,
         )
-        supernet = Supernet(
+        supernet = build_supernet(
             space,
             channels=recipe.channels,
             cells=recipe.cells,

@@ -35,6 +35,7 @@ LAWS = ("classes", "strings")
 class SPOS(OneShot):
     """One architecture a step, drawn uniformly; what it does not use stays untouched (SPOS)."""
 
+    edgewise: ClassVar[bool] = False
     quick_options: ClassVar[Mapping[str, object]] = {"steps": 12, "batch_size": 16}
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One network for all cells of NAS-Bench-201's spaces, and the stand-alone network of each.
+"""What every supernet answers, and that of NAS-Bench-201's spaces: one network for all its cells.
 
 Outside of the cells it is :class:`nassim.networks.nasbench201.NASBench201Network` itself. Given
 the gates of one architecture, it computes what that architecture's own network computes with the
@@ -11,21 +11,96 @@ time sets ``affine=False``, because a scale can undo a weight (as DARTS does).
 
 from __future__ import annotations
 
-from typing import cast
+from abc import ABC, abstractmethod
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nassim.errors import InputError
+from nassim.loading import load
 from nassim.networks.initialise import initialise
 from nassim.networks.nasbench201 import Cell, NASBench201Network
+from nassim.oneshot import SUPERNETS
 from nassim.oneshot.mixed import Gates, MixedOp
 from nassim.records import Architecture
 from nassim.spaces.base import Space
 from nassim.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201Space
 
-__all__ = ["MixedCell", "Supernet"]
+__all__ = ["MixedCell", "NASBench201Supernet", "Supernet", "build_supernet", "supernet_of"]
+
+
+class Supernet(nn.Module, ABC):
+    """One network for all architectures of a space: each runs a part of its weights.
+
+    It is built as :func:`build_supernet` says. ``sizes`` are those of its networks; ``stem`` is
+    what images meet first, whatever the architecture. ``edgewise`` says that a gate may also be
+    weights of the operations of its decision, and that any operations together are an
+    architecture; without it a supernet runs whole architectures of its space alone.
+    """
+
+    edgewise: ClassVar[bool]
+    space: Space
+    sizes: dict[str, int]
+    stem: nn.Module
+
+    @abstractmethod
+    def forward(self, x: Tensor, gates: Gates) -> Tensor:
+        """Images (n, inputs, height, width) and gates, one a decision, to scores (n, classes)."""
+
+    @abstractmethod
+    def shared_names(self, architecture: Architecture) -> dict[str, str]:
+        """Names in the architecture's own ``state_dict``, and what they are called in this one."""
+
+    @abstractmethod
+    def standalone(self, architecture: Architecture) -> nn.Module:
+        """The architecture's own network with a copy of the weights and statistics it has here."""
+
+
+def supernet_of(space: Space) -> type[Supernet]:
+    """The class of a space's supernets.
+
+    Raises
+    ------
+    InputError
+        if it has none.
+    """
+    if space.name not in SUPERNETS:
+        known = ", ".join(map(repr, SUPERNETS))
+        raise InputError(f"There is no supernet of space {space.name!r}; expected one of {known}.")
+    return cast(type[Supernet], load(SUPERNETS[space.name]))
+
+
+def build_supernet(
+    space: Space,
+    *,
+    channels: int,
+    cells: int,
+    classes: int,
+    inputs: int,
+    affine: bool = True,
+    generator: torch.Generator | None = None,
+) -> Supernet:
+    """The supernet of a space, its weights drawn from ``generator`` (seed 0 where none is given).
+
+    Sizes are those of :func:`nassim.networks.build_network`; without ``affine`` batch norms within
+    operations have no scale and shift.
+
+    Raises
+    ------
+    InputError
+        if the space has none.
+    """
+    return supernet_of(space)(
+        space,
+        channels=channels,
+        cells=cells,
+        classes=classes,
+        inputs=inputs,
+        affine=affine,
+        generator=generator,
+    )
 
 
 class MixedCell(nn.Module):
@@ -47,12 +122,12 @@ class MixedCell(nn.Module):
         return nodes[output] if output in nodes else x.new_zeros(x.shape)
 
 
-class Supernet(nn.Module):
+class NASBench201Supernet(Supernet):
     """Images (n, inputs, height, width) and gates, one a decision, to scores (n, classes).
 
     >>> from nassim.spaces import get_space
     >>> space = get_space("nasbench201_3nodes")
-    >>> supernet = Supernet(space, channels=4, cells=1, classes=10, inputs=1)
+    >>> supernet = NASBench201Supernet(space, channels=4, cells=1, classes=10, inputs=1)
     >>> one = space.architecture((3, 1, 4))
     >>> x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     >>> torch.equal(supernet(x, one.decisions), supernet.standalone(one)(x))
@@ -63,6 +138,8 @@ class Supernet(nn.Module):
     InputError
         if it is not one of NAS-Bench-201's spaces.
     """
+
+    edgewise: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -78,7 +155,7 @@ class Supernet(nn.Module):
         super().__init__()
         if not isinstance(space, NASBench201Space):
             raise InputError(
-                f"There is no supernet of space {space.name!r}; expected 'nasbench201' or "
+                f"This is no supernet of space {space.name!r}; expected 'nasbench201' or "
                 "'nasbench201_3nodes'."
             )
         self.space = space

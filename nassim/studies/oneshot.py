@@ -201,7 +201,7 @@ def run_rank(
     methods = plan.methods.strip()
     specifications = parse_specifications(methods, ONE_SHOT, "one-shot method") if methods else []
     for specification in specifications:  # before the work: what is wrong shows now
-        build_one_shot(specification)
+        _check_space(build_one_shot(specification), truth)
     if specifications:
         truth.trained_by()  # refuses what no supernet can be trained like
     truth = truth.sample(plan.sample, plan.seed)
@@ -281,6 +281,12 @@ def build_one_shot(specification: Specification) -> OneShot:
 
 
 # --- one-shot methods -------------------------------------------------------------------------
+
+
+def _check_space(method: OneShot, truth: Truth) -> None:
+    from nassim.oneshot.base import check_space
+
+    check_space(method, get_space(truth.space))
 
 
 def _train(task: _Task) -> OneShotRun:

@@ -10,7 +10,7 @@ from nassim.oneshot.base import Journal
 from nassim.oneshot.bender import Bender, draw_mask
 from nassim.oneshot.data import search_data
 from nassim.oneshot.scoring import score_gates
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.spaces import get_space
 
 SMALL, LARGE = get_space("nasbench201_3nodes"), get_space("nasbench201")
@@ -35,7 +35,7 @@ def test_a_path_is_left_however_much_is_dropped() -> None:
 
 def test_the_rate_ramps_and_nothing_is_dropped_at_first() -> None:
     masks: list[list[float]] = []
-    supernet = Supernet(SMALL, channels=4, cells=1, classes=3, inputs=1)
+    supernet = build_supernet(SMALL, channels=4, cells=1, classes=3, inputs=1)
     supernet.layers[0].edges[1].register_forward_pre_hook(
         lambda _edge, inputs: masks.append(inputs[1].tolist())
     )
@@ -52,7 +52,7 @@ def test_the_rate_ramps_and_nothing_is_dropped_at_first() -> None:
 
 
 def test_a_dropped_operation_is_not_decayed() -> None:
-    supernet = Supernet(SMALL, channels=4, cells=1, classes=3, inputs=1)
+    supernet = build_supernet(SMALL, channels=4, cells=1, classes=3, inputs=1)
     mask = torch.tensor([[0, 1, 0, 1, 0], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]]).float()
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     supernet(x, list(mask)).sum().backward()
@@ -68,7 +68,7 @@ def test_dropout_prepares_for_the_loss_of_operations() -> None:
     for rate in (0.0, 0.5):
         losses = []
         for seed in range(3):
-            supernet = Supernet(
+            supernet = build_supernet(
                 SMALL,
                 channels=4,
                 cells=1,

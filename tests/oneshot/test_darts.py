@@ -22,7 +22,7 @@ from nassim.oneshot.mixture import (
     weight_step,
 )
 from nassim.oneshot.scoring import Scores
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
@@ -30,7 +30,7 @@ RATE = 0.1
 
 
 def build() -> Supernet:
-    return Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1, affine=False)
+    return build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1, affine=False)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.fewshot import FewShot, TrainedFewShot
 from nassim.oneshot.run import run_one_shot
 from nassim.oneshot.scoring import score
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
@@ -24,7 +24,7 @@ def data() -> SearchData:
 
 
 def supernet() -> Supernet:
-    return Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
+    return build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
 
 
 def test_parts_start_as_the_supernet(data: SearchData) -> None:

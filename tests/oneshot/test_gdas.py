@@ -6,7 +6,7 @@ import torch
 
 from nassim.oneshot.gdas import gumbel_gates
 from nassim.oneshot.policy import Categorical
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
@@ -23,7 +23,7 @@ def draws(n: int, logits: torch.Tensor, tau: float = 1.0) -> torch.Tensor:
 
 @pytest.mark.parametrize("tau", [10.0, 1.0, 0.1])
 def test_forward_is_the_hard_path(tau: float) -> None:
-    supernet = Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1).eval()
+    supernet = build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1).eval()
     logits = torch.zeros(3, 5, dtype=torch.float64, requires_grad=True)
     gates = gumbel_gates(logits, np.random.default_rng(3).gumbel(size=(3, 5)), tau).float()
     path = gates.argmax(dim=1).tolist()
@@ -54,7 +54,9 @@ def test_choices_have_the_probabilities_of_alpha() -> None:
     logits = torch.tensor([[1.0, 0.0, -1.0]], dtype=torch.float64)
     shares = draws(10_000, logits).mean(dim=0)
     assert torch.allclose(shares, logits.softmax(1)[0], atol=0.02)
-    policy = Categorical(Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1), logits.numpy())
+    policy = Categorical(
+        build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1), logits.numpy()
+    )
     rng = np.random.default_rng(0)
     paths = np.array([policy.draw(rng) for _ in range(5000)])
     found = np.bincount(paths[:, 0]) / len(paths)
@@ -75,7 +77,7 @@ def test_a_cold_gradient_vanishes_and_a_hot_one_is_that_of_equal_shares() -> Non
 def test_a_policy_picks_the_most_probable_whatever_its_score() -> None:
     logits = np.zeros((3, 5))
     logits[:, 3] = 1.0
-    policy = Categorical(Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1), logits)
+    policy = Categorical(build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1), logits)
     every = list(SPACE.every())
     likely = policy.log_probability(every)
     assert np.exp(likely).sum() == pytest.approx(1)

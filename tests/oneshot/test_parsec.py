@@ -9,14 +9,14 @@ import torch
 from nassim.errors import InputError
 from nassim.oneshot.parsec import PARSEC, improve, posterior
 from nassim.oneshot.policy import Categorical
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
 
 
 def policy(logits: np.ndarray | None = None) -> Categorical:
-    supernet = Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
+    supernet = build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
     return Categorical(supernet, np.zeros((3, 5)) if logits is None else logits)
 
 

@@ -7,7 +7,7 @@ from nassim.errors import InputError
 from nassim.oneshot.mixed import MixedOp
 from nassim.oneshot.partial import first_channels
 from nassim.oneshot.pcdarts import PartialMixture, use_parts
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.spaces import get_space
 
 IMAGES = torch.randn(3, 8, 5, 5, generator=torch.Generator().manual_seed(0))
@@ -58,7 +58,7 @@ def test_partial_channels_keep_less_for_the_gradient() -> None:
 
 
 def test_edges_into_a_node_share_a_weight_of_one() -> None:
-    supernet = Supernet(
+    supernet = build_supernet(
         get_space("nasbench201"), channels=4, cells=1, classes=3, inputs=1, affine=False
     )
     mixture = PartialMixture(supernet, torch.zeros(6, 5), torch.tensor([5.0, 0, 1, 3, 3, 3]))
@@ -68,7 +68,7 @@ def test_edges_into_a_node_share_a_weight_of_one() -> None:
 
 
 def test_parts_divide_the_channels() -> None:
-    supernet = Supernet(
+    supernet = build_supernet(
         get_space("nasbench201_3nodes"), channels=4, cells=1, classes=3, inputs=1, affine=False
     )
     with pytest.raises(InputError, match="a divisor of the supernet's 4 channels"):

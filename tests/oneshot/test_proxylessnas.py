@@ -19,7 +19,7 @@ from nassim.oneshot.proxylessnas import (
     draw_pairs,
     move_pairs,
 )
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.spaces import get_space
 
 
@@ -86,7 +86,9 @@ def test_a_step_of_a_pair_leaves_other_probabilities() -> None:
 
 
 def test_alpha_is_frozen_in_warm_up_and_two_operations_are_kept_after_it() -> None:
-    supernet = Supernet(get_space("nasbench201_3nodes"), channels=4, cells=1, classes=3, inputs=1)
+    supernet = build_supernet(
+        get_space("nasbench201_3nodes"), channels=4, cells=1, classes=3, inputs=1
+    )
     most: list[int] = []
 
     def note(_edge: object, inputs: tuple[torch.Tensor, object]) -> None:

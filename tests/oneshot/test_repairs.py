@@ -18,14 +18,14 @@ from nassim.oneshot.fairdarts import FairDARTS, FairMixture, zero_one_loss
 from nassim.oneshot.mixture import ALPHA_DECAY, NONE, SKIP, Mixture, mixture_loss, small_alphas
 from nassim.oneshot.pdarts import PDARTS, CappedMixture, eliminate
 from nassim.oneshot.robustdarts import RobustDARTS, hessian_eigenvalue, largest_eigenvalue
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
 
 
 def build() -> Supernet:
-    return Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1, affine=False)
+    return build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1, affine=False)
 
 
 @pytest.fixture(scope="module")

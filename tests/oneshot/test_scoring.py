@@ -12,7 +12,7 @@ from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.fairnas import _paths
 from nassim.oneshot.scoring import score
 from nassim.oneshot.spos import SPOS, sampler
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
@@ -26,7 +26,7 @@ def data() -> SearchData:
 
 @pytest.fixture(scope="module")
 def supernet(data: SearchData) -> Supernet:
-    net = Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
+    net = build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
     SPOS(steps=120, batch_size=16).train(net, data, np.random.default_rng(0), Journal())
     return net
 

@@ -12,14 +12,14 @@ from nassim.oneshot.base import Journal
 from nassim.oneshot.data import search_data
 from nassim.oneshot.scoring import Scores
 from nassim.oneshot.setn import SETN, TrainedSETN
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
 
 
 def supernet() -> Supernet:
-    return Supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
+    return build_supernet(SPACE, channels=4, cells=1, classes=3, inputs=1)
 
 
 def test_the_most_accurate_of_the_most_probable_is_picked() -> None:

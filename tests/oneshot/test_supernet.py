@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from nassim.errors import InputError
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.base import check_space
+from nassim.oneshot.darts import DARTS
+from nassim.oneshot.spos import SPOS
+from nassim.oneshot.supernet import NASBench201Supernet, Supernet, build_supernet
 from nassim.spaces import get_space
 
 SMALL, LARGE = get_space("nasbench201_3nodes"), get_space("nasbench201")
 
 
 def build(space: str = "nasbench201_3nodes", **options: bool) -> Supernet:
-    return Supernet(get_space(space), channels=4, cells=1, classes=3, inputs=1, **options)
+    return build_supernet(get_space(space), channels=4, cells=1, classes=3, inputs=1, **options)
 
 
 def images(n: int = 4) -> torch.Tensor:
@@ -66,3 +69,12 @@ def test_what_is_not_used_has_no_gradient() -> None:
 def test_another_space_is_refused() -> None:
     with pytest.raises(InputError, match="no supernet of space 'nasnet'"):
         build("nasnet")
+
+
+def test_a_method_that_a_supernet_cannot_serve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NASBench201Supernet, "edgewise", False)
+    check_space(SPOS(), SMALL)
+    with pytest.raises(InputError, match=r"method DARTS .* 'nasbench201_3nodes' .* fewshot, spos"):
+        check_space(DARTS(), SMALL)
+    monkeypatch.undo()
+    check_space(DARTS(), SMALL)
