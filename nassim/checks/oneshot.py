@@ -3,13 +3,14 @@
 ``check_one_shot("spos")`` or ``check_one_shot(MyMethod)`` runs all checks and returns their names;
 the first that fails raises a :class:`ContractError`, or a :class:`LeakageError` where the method
 used what it must not see. A *factory* is anything that makes a method when called without
-arguments. Give it options that make it cheap (``quick_options``): it is trained a dozen times.
+arguments. Give it options that make it cheap (``quick_options``): it is trained a dozen times in
+each of :data:`SPACES` that it can be trained in.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -47,13 +48,30 @@ __all__ = [
 ]
 
 Factory = Callable[[], "OneShot"]
-SPACE = "nasbench201_3nodes"
-# a convolution of each kind, a pooling, skips alone, nothing, and an edge that leads from nothing
-DECISIONS = ((3, 2, 4), (2, 1, 3), (4, 4, 1), (1, 1, 1), (0, 0, 0), (0, 3, 2))
+# of each space: a convolution of each kind, a pooling, what has no weights, and what is left empty
+SPACES: dict[str, tuple[str, ...]] = {
+    "nasbench201_3nodes": (
+        "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|",
+        "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|",
+        "|avg_pool_3x3~0|+|avg_pool_3x3~0|skip_connect~1|",
+        "|skip_connect~0|+|skip_connect~0|skip_connect~1|",
+        "|none~0|+|none~0|none~1|",
+        "|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|",
+    ),
+    "nasbench101:vertices=4": (
+        "conv3x3(0)|conv1x1(0,1)|output(0,2)",
+        "conv1x1(0)|max3x3(0)|output(1,2)",
+        "max3x3(0)|max3x3(0,1)|output(0,1,2)",
+        "conv3x3(0)|conv3x3(1)|output(2)",
+        "max3x3(0)|output(1)",
+        "output(0)",
+    ),
+}
+SPACE = next(iter(SPACES))
 
 
 def check_one_shot(method: str | Factory) -> tuple[str, ...]:
-    """Run all checks of a one-shot method and return their names.
+    """Run all checks of a one-shot method, in each space, and return their names.
 
     Parameters
     ----------
@@ -66,6 +84,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
         (LeakageError where it used what it must not see) at the first check that fails.
     """
     from nassim.oneshot.base import OneShot
+    from nassim.oneshot.supernet import supernet_of
 
     factory = one_shot_factory(method) if isinstance(method, str) else method
     example = factory()
@@ -74,22 +93,26 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
             f"{type(example).__name__} is no one-shot method; expected a subclass of "
             "nassim.oneshot.base.OneShot."
         )
-    for check in _CHECKS:
-        check(factory)
+    for space in SPACES:
+        if not example.edgewise or supernet_of(get_space(space)).edgewise:
+            for check in _CHECKS:
+                check(factory, space)
     return tuple(check.__name__ for check in _CHECKS)
 
 
-def check_standalone(factory: Factory) -> None:
+def check_standalone(factory: Factory, space: str = SPACE) -> None:
     """After training, the supernet at one architecture is that architecture's own network.
 
     Outputs and gradients are equal, and what the architecture does not use has no gradient.
     """
     import torch
 
-    trained, _ = _train(factory)
+    from nassim.oneshot.supernet import joined
+
+    trained, _ = _train(factory, space)
     supernet = trained.supernet.eval()
     x = torch.from_numpy(np.random.default_rng(5).normal(size=(6, 1, 8, 8)).astype(np.float32))
-    for architecture in _architectures():
+    for architecture in _architectures(space):
         own = supernet.standalone(architecture)
         supernet.zero_grad(set_to_none=True)
         outputs = supernet(x, architecture.decisions)
@@ -102,37 +125,41 @@ def check_standalone(factory: Factory) -> None:
                 f"{architecture.id!r} with the same weights; a gate must choose an operation and "
                 "change nothing else."
             )
+        gradients = {name: parameter.grad for name, parameter in supernet.named_parameters()}
         names = supernet.shared_names(architecture)
-        own_gradients = {names[name]: p.grad for name, p in own.named_parameters() if name in names}
-        for name, parameter in supernet.named_parameters():
-            if not _same(parameter.grad, own_gradients.get(name)):
+        for name, parameter in own.named_parameters():
+            if name not in names:
+                continue
+            parts = [gradients.pop(part) for part in names[name]]
+            found = [part for part in parts if part is not None]
+            if not _same(parameter.grad, joined(found) if len(found) == len(parts) else None):
                 raise ContractError(
-                    f"The gradient of {name!r} in the supernet that {_name(factory)} trained is "
-                    f"not that of the network of {architecture.id!r}; expected the same, and none "
-                    "for what it does not use."
+                    f"The gradient of {', '.join(names[name])} in the supernet that "
+                    f"{_name(factory)} trained is not that of {name!r} in the network of "
+                    f"{architecture.id!r}; expected the same."
                 )
+        unused = [name for name, gradient in gradients.items() if gradient is not None]
+        if unused:
+            raise ContractError(
+                f"{unused[0]!r} in the supernet that {_name(factory)} trained has a gradient of "
+                f"{architecture.id!r}, which does not use it; expected none."
+            )
 
 
-def check_inactive(factory: Factory) -> None:
+def check_inactive(factory: Factory, space: str = SPACE) -> None:
     """An operation that a step did not run is bit for bit as before it, statistics included.
 
     Decay would change it, and so would the momentum of an earlier step.
     """
-    from nassim.oneshot.mixed import MixedOp
-
-    supernet = _supernet(factory)
-    watched = [
-        _Watched(name, module)
-        for name, module in supernet.named_modules()
-        if isinstance(module, MixedOp)
-    ]
+    supernet = _supernet(factory, space)
+    watched = _watched(supernet)
     leaks: list[str] = []
 
     def at_step(step: int, _trained: Trained) -> None:
         for each in watched:
             leaks.extend(f"{name} in step {step}" for name in each.moved_unused())
 
-    _train(factory, journal=_every_step(at_step), supernet=supernet)
+    _train(factory, space, journal=_every_step(at_step), supernet=supernet)
     if leaks:
         raise ContractError(
             f"{_name(factory)} changed {leaks[0]}, which did not run it; expected no update. Set "
@@ -140,9 +167,9 @@ def check_inactive(factory: Factory) -> None:
         )
 
 
-def check_same_seed(factory: Factory) -> None:
+def check_same_seed(factory: Factory, space: str = SPACE) -> None:
     """Two trainings with one seed end with the same state and the same notes."""
-    (first, one), (second, two) = (_train(factory) for _ in range(2))
+    (first, one), (second, two) = (_train(factory, space) for _ in range(2))
     if not _same_state(first, second) or one.points != two.points:
         raise ContractError(
             f"{_name(factory)} ended elsewhere the second time, with the same seed; draw from the "
@@ -150,13 +177,15 @@ def check_same_seed(factory: Factory) -> None:
         )
 
 
-def check_global_chance(factory: Factory) -> None:
+def check_global_chance(factory: Factory, space: str = SPACE) -> None:
     """It neither depends on a global random generator nor moves one."""
     results = []
     for seed in (1, 2):
-        supernet = _supernet(factory)  # torch's own constructors draw, and initialise overwrites it
+        supernet = _supernet(
+            factory, space
+        )  # torch's own constructors draw, and initialise overwrites it
         with global_chance(seed) as used:
-            results.append(_train(factory, supernet=supernet)[0])
+            results.append(_train(factory, space, supernet=supernet)[0])
         if used:
             raise ContractError(
                 f"{_name(factory)} drew from the global generator of {used[0]}; expected the one "
@@ -169,12 +198,12 @@ def check_global_chance(factory: Factory) -> None:
         )
 
 
-def check_unseen_images(factory: Factory) -> None:
+def check_unseen_images(factory: Factory, space: str = SPACE) -> None:
     """Test images and the scoring set move nothing that is learned."""
     states = []
     for split in ("", "test", "valid"):
         images = _images(changed=split)  # the only collection in memory, for who looks there
-        states.append(_train(factory, images=images)[0])
+        states.append(_train(factory, space, images=images)[0])
     for kind, state in zip(("test images", "the scoring set"), states[1:], strict=True):
         if not _same_state(states[0], state):
             raise LeakageError(
@@ -183,10 +212,10 @@ def check_unseen_images(factory: Factory) -> None:
             )
 
 
-def check_score_order(factory: Factory) -> None:
+def check_score_order(factory: Factory, space: str = SPACE) -> None:
     """A score is the same whatever was scored before, and scoring changes nothing."""
-    trained, _ = _train(factory)
-    data, architectures = _data(factory), _architectures()
+    trained, _ = _train(factory, space)
+    data, architectures = _data(factory), _architectures(space)
     state = _state(trained)
     forward = trained.score(architectures, data)
     backward = trained.score(architectures[::-1], data)
@@ -203,18 +232,18 @@ def check_score_order(factory: Factory) -> None:
         )
 
 
-def check_state(factory: Factory) -> None:
+def check_state(factory: Factory, space: str = SPACE) -> None:
     """All that was learned is in ``state_dict``: loaded elsewhere, it scores and picks alike."""
     import torch
 
-    trained, _ = _train(factory)
-    data, architectures = _data(factory), _architectures()
+    trained, _ = _train(factory, space)
+    data, architectures = _data(factory), _architectures(space)
     other = copy.deepcopy(trained)
     with torch.no_grad():
         for tensor in other.state_dict().values():
             tensor.add_(1)
     other.load_state_dict(trained.state_dict())
-    blank, _ = _train(factory, seed=1)  # what is not in the state is of another training
+    blank, _ = _train(factory, space, seed=1)  # what is not in the state is of another training
     blank.load_state_dict(trained.state_dict())
     scores = trained.score(architectures, data)
     for copied in (other, blank):
@@ -227,10 +256,10 @@ def check_state(factory: Factory) -> None:
             )
 
 
-def check_pick(factory: Factory) -> None:
+def check_pick(factory: Factory, space: str = SPACE) -> None:
     """The pick is one of the architectures that it may pick from."""
-    trained, _ = _train(factory)
-    architectures = _architectures()[:4]
+    trained, _ = _train(factory, space)
+    architectures = _architectures(space)[:4]
     pick = trained.pick(architectures, trained.score(architectures, _data(factory)))
     if pick not in architectures:
         raise ContractError(
@@ -239,21 +268,21 @@ def check_pick(factory: Factory) -> None:
         )
 
 
-def check_checkpoints(factory: Factory) -> None:
+def check_checkpoints(factory: Factory, space: str = SPACE) -> None:
     """``journal.finished`` follows each step, and what is scored there disturbs nothing."""
     steps: list[int] = []
 
     def at_step(step: int, trained: Trained) -> None:
         steps.append(step)
-        trained.score(_architectures()[:2], _data(factory))
+        trained.score(_architectures(space)[:2], _data(factory))
 
-    disturbed, _ = _train(factory, journal=_every_step(at_step))
+    disturbed, _ = _train(factory, space, journal=_every_step(at_step))
     if not steps or steps != list(range(1, len(steps) + 1)):
         raise ContractError(
             f"{_name(factory)} told the journal of steps {steps[:5]}...; expected 1, 2, 3 and so "
             "on, each with journal.finished."
         )
-    undisturbed, _ = _train(factory)
+    undisturbed, _ = _train(factory, space)
     if not _same_state(disturbed, undisturbed):
         raise ContractError(
             f"{_name(factory)} ended elsewhere when it was scored during training; the loop must "
@@ -261,18 +290,18 @@ def check_checkpoints(factory: Factory) -> None:
         )
 
 
-def check_unchanged(factory: Factory) -> None:
+def check_unchanged(factory: Factory, space: str = SPACE) -> None:
     """Training leaves the method as it was, so that one method can train many supernets."""
     method = factory()
     before = copy.deepcopy(vars(method))
-    _train(lambda: method)
+    _train(lambda: method, space)
     if vars(method) != before:
         raise ContractError(
             f"{type(method).__name__} changed while it trained; keep what is learned in a Trained."
         )
 
 
-_CHECKS: tuple[Callable[[Factory], None], ...] = (
+_CHECKS: tuple[Callable[[Factory, str], None], ...] = (
     check_standalone,
     check_inactive,
     check_same_seed,
@@ -290,35 +319,59 @@ _CHECKS: tuple[Callable[[Factory], None], ...] = (
 
 
 class _Watched:
-    """What of a mixed operation ran since the last look, and what moved without."""
+    """What of a module ran since the last look, and what moved without.
 
-    def __init__(self, name: str, edge: MixedOp) -> None:
-        self.name, self.edge = name, edge
+    ``uses`` says which names of its ``state_dict`` the gates run that it is called with.
+    """
+
+    def __init__(self, name: str, module: torch.nn.Module, uses: Callable[[Any], set[str]]) -> None:
+        self.name, self.module, self.uses = name, module, uses
         self.used: set[str] = set()
-        self.before = _state(edge)
-        edge.register_forward_pre_hook(self._note)
+        self.before = _state(module)
+        module.register_forward_pre_hook(self._note)
 
-    def _note(self, _edge: Any, inputs: tuple[torch.Tensor, Gate]) -> None:
-        from nassim.oneshot.mixed import running
-        from nassim.spaces.nasbench201 import OPERATIONS
-
-        gate = inputs[1]
-        if isinstance(gate, int):
-            self.used.add(OPERATIONS[gate])
-        else:
-            self.used |= {name for name, _ in running(gate)}
+    def _note(self, _module: Any, inputs: tuple[torch.Tensor, Any]) -> None:
+        self.used |= self.uses(inputs[1])
 
     def moved_unused(self) -> list[str]:
         import torch
 
-        now = _state(self.edge)
+        now = _state(self.module)
         moved = [
             f"{self.name}.{name}"
             for name, value in now.items()
-            if name.split(".")[1] not in self.used and not torch.equal(value, self.before[name])
+            if name not in self.used and not torch.equal(value, self.before[name])
         ]
         self.before, self.used = now, set()
         return moved
+
+
+def _watched(supernet: Supernet) -> list[_Watched]:
+    """Its edges; or all of it, where it runs whole architectures alone."""
+    from nassim.oneshot.mixed import MixedOp, running
+    from nassim.spaces.nasbench201 import OPERATIONS
+
+    def of_an_edge(edge: MixedOp) -> Callable[[Gate], set[str]]:
+        def uses(gate: Gate) -> set[str]:
+            if isinstance(gate, int):
+                run = {OPERATIONS[gate]}
+            else:
+                run = {name for name, _ in running(gate)}
+            return {name for name in edge.state_dict() if name.split(".")[1] in run}
+
+        return uses
+
+    def of_all(gates: Sequence[int]) -> set[str]:
+        names = supernet.shared_names(supernet.space.architecture(tuple(gates)))
+        return {name for parts in names.values() for name in parts}
+
+    if not supernet.edgewise:
+        return [_Watched("supernet", supernet, of_all)]
+    return [
+        _Watched(name, module, of_an_edge(module))
+        for name, module in supernet.named_modules()
+        if isinstance(module, MixedOp)
+    ]
 
 
 def _every_step(at_step: Callable[[int, Trained], None]) -> Journal:
@@ -341,8 +394,8 @@ def _name(factory: Factory) -> str:
     return type(factory()).__name__
 
 
-def _architectures() -> list[Architecture]:
-    return [get_space(SPACE).architecture(decisions) for decisions in DECISIONS]
+def _architectures(space: str) -> list[Architecture]:
+    return [get_space(space).parse(text) for text in SPACES[space]]
 
 
 def _images(changed: str = "") -> ImageData:
@@ -369,13 +422,13 @@ def _data(factory: Factory, images: ImageData | None = None) -> Any:
     return search_data(images or _images(), RECIPE, architecture_share=share)
 
 
-def _supernet(factory: Factory, seed: int = 0) -> Supernet:
+def _supernet(factory: Factory, space: str, seed: int = 0) -> Supernet:
     import torch
 
     from nassim.oneshot.supernet import build_supernet
 
     return build_supernet(
-        get_space(SPACE),
+        get_space(space),
         channels=RECIPE.channels,
         cells=RECIPE.cells,
         classes=3,
@@ -387,6 +440,7 @@ def _supernet(factory: Factory, seed: int = 0) -> Supernet:
 
 def _train(
     factory: Factory,
+    space: str,
     *,
     seed: int = 0,
     images: ImageData | None = None,
@@ -395,7 +449,7 @@ def _train(
 ) -> tuple[Trained, Journal]:
     from nassim.oneshot.base import Journal
 
-    supernet = supernet or _supernet(factory, seed)
+    supernet = supernet or _supernet(factory, space, seed)
     journal = journal or Journal()
     rng = np.random.default_rng(seed)
     return factory().train(supernet, _data(factory, images), rng, journal), journal

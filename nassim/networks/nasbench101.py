@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nassim.records import Architecture
 from nassim.spaces.nasbench101 import OPERATIONS, Graph, graph
 
-__all__ = ["NASBench101Network"]
+__all__ = ["N_STAGES", "Cell", "NASBench101Network", "convolution", "operation"]
 
 N_STAGES = 3
 
@@ -29,7 +29,7 @@ class NASBench101Network(nn.Module):
     ) -> None:
         super().__init__()
         cell = graph(architecture.decisions)
-        layers: list[nn.Module] = [_conv(inputs, channels, 3)]
+        layers: list[nn.Module] = [convolution(inputs, channels, 3)]
         width = channels
         for stage in range(N_STAGES):
             if stage > 0:
@@ -58,36 +58,37 @@ class Cell(nn.Module):
         *self.sources, self.ends = cell.inputs
         self.projections = nn.ModuleDict(
             {
-                str(vertex): _conv(inputs, width, 1)
+                str(vertex): convolution(inputs, width, 1)
                 for vertex, sources in enumerate(self.sources, start=1)
                 if 0 in sources
             }
         )
-        self.operations = nn.ModuleList(_operation(OPERATIONS[op], width) for op in cell.operations)
+        self.operations = nn.ModuleList(operation(OPERATIONS[op], width) for op in cell.operations)
         widths = [inputs if source == 0 else width for source in self.ends]
-        self.output = _conv(sum(widths), width, 1)
+        self.output = convolution(sum(widths), width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         states = [x]
-        for vertex, (sources, operation) in enumerate(
+        for vertex, (sources, apply) in enumerate(
             zip(self.sources, self.operations, strict=True), start=1
         ):
             terms = [
                 self.projections[str(vertex)](x) if source == 0 else states[source]
                 for source in sources
             ]
-            states.append(operation(sum(terms[1:], terms[0])))
+            states.append(apply(sum(terms[1:], terms[0])))
         output: Tensor = self.output(torch.cat([states[source] for source in self.ends], dim=1))
         return output
 
 
-def _operation(name: str, width: int) -> nn.Module:
+def operation(name: str, width: int) -> nn.Module:
+    """An operation on images of so many channels."""
     if name == "max3x3":
         return nn.MaxPool2d(3, stride=1, padding=1)
-    return _conv(width, width, 1 if name == "conv1x1" else 3)
+    return convolution(width, width, 1 if name == "conv1x1" else 3)
 
 
-def _conv(inputs: int, width: int, kernel: int) -> nn.Sequential:
+def convolution(inputs: int, width: int, kernel: int) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, width, kernel, padding=kernel // 2, bias=False),

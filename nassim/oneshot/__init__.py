@@ -32,6 +32,7 @@ ONE_SHOT: dict[str, str] = {
 }
 
 SUPERNETS: dict[str, str] = {
+    "nasbench101": "nassim.oneshot.supernet101:NASBench101Supernet",
     "nasbench201": "nassim.oneshot.supernet:NASBench201Supernet",
     "nasbench201_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
 }

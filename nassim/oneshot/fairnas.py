@@ -1,9 +1,13 @@
-"""FairNAS: each step trains every operation of every edge once, by as many paths.
+"""FairNAS: each step trains every operation of every decision once, by as many paths.
 
 Chu et al., "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture Search",
 ICCV 2021. A step draws a permutation of the operations for each edge; path k takes the k-th of
 each. Gradients are added over the paths, and the optimizer moves once.
 
+- Edges: where they are decisions too (NAS-Bench-101), a step draws an architecture uniformly over
+  texts and exchanges its operations alone, so the paths of a step share their edges. Operations of
+  a vertex are trained equally often; edges are not, for not all of them fit into one cell (ours;
+  the paper's space has no edges to choose).
 - Loss: the paper adds the paths' gradients; so does this.
 - Scale: 300 steps of five paths, as many images as SPOS has (ours).
 """
@@ -24,7 +28,7 @@ __all__ = ["FairNAS"]
 
 
 class FairNAS(OneShot):
-    """Each step runs as many paths as an edge has operations, each operation once (FairNAS)."""
+    """Each step runs as many paths as there are operations, each operation once (FairNAS)."""
 
     edgewise: ClassVar[bool] = False
     quick_options: ClassVar[Mapping[str, object]] = {"steps": 4, "batch_size": 16}
@@ -47,7 +51,7 @@ class FairNAS(OneShot):
             optimizer.zero_grad(set_to_none=True)
             x, y = next(batches)
             losses = []
-            for path in _paths(supernet.space.n_choices, rng):
+            for path in _paths(supernet, rng):
                 loss = F.cross_entropy(supernet(x, path), y)
                 loss.backward()
                 losses.append(float(loss.detach()))
@@ -58,7 +62,15 @@ class FairNAS(OneShot):
         return trained
 
 
-def _paths(n_choices: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """As many paths as there are choices, which must be equally many for each decision."""
-    columns = [rng.permutation(choices).tolist() for choices in n_choices]
-    return list(zip(*columns, strict=True))
+def _paths(supernet: Supernet, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """As many paths as there are operations, which must be equally many for each decision."""
+    space = supernet.space
+    rest = (0,) * space.n_decisions if supernet.edgewise else space.sample(rng).decisions
+    columns = [rng.permutation(space.n_choices[k]).tolist() for k in supernet.operations]
+    paths = []
+    for chosen in zip(*columns, strict=True):
+        path = list(rest)
+        for k, operation in zip(supernet.operations, chosen, strict=True):
+            path[k] = operation
+        paths.append(tuple(path))
+    return paths

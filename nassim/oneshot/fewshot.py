@@ -1,10 +1,11 @@
-"""Few-shot: a supernet is split at one edge, and each operation of it gets weights of its own.
+"""Few-shot: a supernet is split at one decision, and each operation gets weights of its own.
 
 Zhao et al., "Few-shot Neural Architecture Search", ICML 2021, arXiv 2006.06863. After one-shot
 training, there is one copy of the supernet for each operation of the split edge, trained further on
 the paths that have this operation. An architecture is scored by the copy that contains it.
 
 - Edge: the paper's splits are chosen by hand or at random; here ``edge`` is the first by default.
+  In NAS-Bench-101, where vertices have operations, it is the number of a vertex, from 0.
 - Copies differ in how well they are trained, so scores of different copies have different offsets.
   They are not corrected, here or in the paper; the mean training loss of each copy is noted.
 - Scale: the paper has 600 epochs for the supernet and 300 for each copy of NAS-Bench-201, at 0.025;
@@ -72,10 +73,11 @@ class FewShot(OneShot):
         self, supernet: Supernet, data: SearchData, rng: np.random.Generator, journal: Journal
     ) -> Trained:
         space = supernet.space
-        if not 0 <= self.edge < space.n_decisions:
-            raise InputError(f"edge is {self.edge}; expected 0 to {space.n_decisions - 1}.")
-        trained = TrainedFewShot(supernet, self.edge)
-        all_steps = self.steps + self.part_steps * space.n_choices[self.edge]
+        if not 0 <= self.edge < len(supernet.operations):
+            raise InputError(f"edge is {self.edge}; expected 0 to {len(supernet.operations) - 1}.")
+        decision = supernet.operations[self.edge]
+        trained = TrainedFewShot(supernet, decision)
+        all_steps = self.steps + self.part_steps * space.n_choices[decision]
         batches = data.weight_batches(self.batch_size, rng)
 
         optimizer = weight_optimizer(supernet, data.recipe, self.learning_rate)
@@ -100,7 +102,7 @@ class FewShot(OneShot):
             for done in range(self.part_steps):
                 optimizer.param_groups[0]["lr"] = cosine(self.part_rate, done, self.part_steps)
                 path = list(space.sample(rng).decisions)
-                path[self.edge] = option
+                path[decision] = option
                 x, y = next(batches)
                 loss = F.cross_entropy(part(x, path), y)
                 optimizer.zero_grad(set_to_none=True)
@@ -116,14 +118,14 @@ class FewShot(OneShot):
 class TrainedFewShot(Trained):
     """Scores an architecture by the part that contains it, once there are parts."""
 
-    def __init__(self, supernet: Supernet, edge: int) -> None:
+    def __init__(self, supernet: Supernet, decision: int) -> None:
         super().__init__(supernet)
         self.parts = nn.ModuleList()
-        self._edge = edge
+        self._decision = decision
 
     def split(self) -> None:
-        """A copy of the supernet for each operation of the edge."""
-        choices = self.supernet.space.n_choices[self._edge]
+        """A copy of the supernet for each operation of the decision."""
+        choices = self.supernet.space.n_choices[self._decision]
         self.parts.extend(copy.deepcopy(self.supernet) for _ in range(choices))
 
     def score(
@@ -136,7 +138,9 @@ class TrainedFewShot(Trained):
         if not len(self.parts):
             return super().score(architectures, data, mode)
         accuracy, loss = np.empty((2, len(architectures)))
-        options = np.array([architecture.decisions[self._edge] for architecture in architectures])
+        options = np.array(
+            [architecture.decisions[self._decision] for architecture in architectures]
+        )
         for option, part in enumerate(self.parts):
             rows = np.flatnonzero(options == option).tolist()
             found = score(cast(Supernet, part), [architectures[row] for row in rows], data, mode)

@@ -13,7 +13,6 @@ without the evolution, because a space that has a ground truth is small enough t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -88,15 +87,4 @@ def sampler(space: Space, law: str) -> Callable[[np.random.Generator], Architect
     >>> draw(np.random.default_rng(0)).id
     '|avg_pool_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|'
     """
-    if law == "strings":
-        return space.sample
-    members: dict[str, list[Architecture]] = defaultdict(list)
-    for architecture in space.every():
-        members[architecture.canonical_id].append(architecture)
-    classes = list(members.values())
-
-    def draw(rng: np.random.Generator) -> Architecture:
-        texts = classes[int(rng.integers(len(classes)))]
-        return texts[int(rng.integers(len(texts)))]
-
-    return draw
+    return space.sample if law == "strings" else space.sample_class

@@ -12,6 +12,7 @@ time sets ``affine=False``, because a scale can undo a weight (as DARTS does).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, cast
 
 import torch
@@ -28,21 +29,30 @@ from nassim.records import Architecture
 from nassim.spaces.base import Space
 from nassim.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201Space
 
-__all__ = ["MixedCell", "NASBench201Supernet", "Supernet", "build_supernet", "supernet_of"]
+__all__ = [
+    "MixedCell",
+    "NASBench201Supernet",
+    "Supernet",
+    "build_supernet",
+    "joined",
+    "supernet_of",
+]
 
 
 class Supernet(nn.Module, ABC):
     """One network for all architectures of a space: each runs a part of its weights.
 
     It is built as :func:`build_supernet` says. ``sizes`` are those of its networks; ``stem`` is
-    what images meet first, whatever the architecture. ``edgewise`` says that a gate may also be
-    weights of the operations of its decision, and that any operations together are an
-    architecture; without it a supernet runs whole architectures of its space alone.
+    what images meet first, whatever the architecture. ``operations`` are the decisions that choose
+    an operation: of any architecture, they may be exchanged for any others. ``edgewise`` says that
+    these are all decisions, and that a gate may also be weights of the operations of its decision;
+    without it a supernet runs whole architectures of its space alone.
     """
 
     edgewise: ClassVar[bool]
     space: Space
     sizes: dict[str, int]
+    operations: tuple[int, ...]
     stem: nn.Module
 
     @abstractmethod
@@ -50,12 +60,29 @@ class Supernet(nn.Module, ABC):
         """Images (n, inputs, height, width) and gates, one a decision, to scores (n, classes)."""
 
     @abstractmethod
-    def shared_names(self, architecture: Architecture) -> dict[str, str]:
-        """Names in the architecture's own ``state_dict``, and what they are called in this one."""
+    def network(self, architecture: Architecture) -> nn.Module:
+        """The architecture's own network, with weights of its own."""
 
     @abstractmethod
+    def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
+        """Names in the architecture's own ``state_dict``, and what they are called in this one.
+
+        Where these are several, they are joined along the second axis (:func:`joined`).
+        """
+
     def standalone(self, architecture: Architecture) -> nn.Module:
         """The architecture's own network with a copy of the weights and statistics it has here."""
+        network = self.network(architecture)
+        here = self.state_dict()
+        names = self.shared_names(architecture)
+        own = {name: joined([here[part] for part in parts]) for name, parts in names.items()}
+        network.load_state_dict(own, strict=False)
+        return network.train(self.training)
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """One tensor of several that lie side by side along the second axis; one is as it is."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
 
 def supernet_of(space: Space) -> type[Supernet]:
@@ -160,6 +187,7 @@ class NASBench201Supernet(Supernet):
             )
         self.space = space
         self.sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
+        self.operations = tuple(range(space.n_decisions))
         nothing = space.architecture((0,) * space.n_decisions)
         skeleton = NASBench201Network(nothing, **self.sizes)
         self.stem, self.norm, self.head = skeleton.stem, skeleton.norm, skeleton.head
@@ -181,12 +209,14 @@ class NASBench201Supernet(Supernet):
         x = F.relu(self.norm(x))
         return cast(Tensor, self.head(x.mean(dim=(2, 3))))
 
-    def shared_names(self, architecture: Architecture) -> dict[str, str]:
-        """Names in the architecture's own ``state_dict``, and what they are called in this one."""
+    def network(self, architecture: Architecture) -> NASBench201Network:
+        return NASBench201Network(architecture, **self.sizes)
+
+    def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
         used = [d for d, op in enumerate(architecture.decisions) if OPERATIONS[op] != "none"]
         here = self.state_dict()
-        names = {}
-        for name in NASBench201Network(architecture, **self.sizes).state_dict():
+        names: dict[str, tuple[str, ...]] = {}
+        for name in self.network(architecture).state_dict():
             ours = name
             if ".operations." in name:
                 layer, rest = name.split(".operations.")
@@ -195,13 +225,5 @@ class NASBench201Supernet(Supernet):
                 option = OPERATIONS[architecture.decisions[edge]]
                 ours = f"{layer}.edges.{edge}.options.{option}.{inner}"
             if ours in here:  # without ``affine`` batch norms have no scale and shift
-                names[name] = ours
+                names[name] = (ours,)
         return names
-
-    def standalone(self, architecture: Architecture) -> NASBench201Network:
-        """The architecture's own network with a copy of the weights and statistics it has here."""
-        network = NASBench201Network(architecture, **self.sizes)
-        here = self.state_dict()
-        names = self.shared_names(architecture)
-        network.load_state_dict({own: here[ours] for own, ours in names.items()}, strict=False)
-        return network.train(self.training)

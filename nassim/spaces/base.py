@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -46,6 +48,28 @@ class Space(ABC):
         """
         self._check_listable(self.n_choices)
         return map(self.architecture, itertools.product(*map(range, self.n_choices)))
+
+    def sample_class(self, rng: np.random.Generator) -> Architecture:
+        """An architecture drawn uniformly over classes of isomorphic ones, then over their texts.
+
+        Raises
+        ------
+        InputError
+            if there is no law to draw from: here, where there are too many to list.
+        """
+        texts = self._classes[int(rng.integers(len(self._classes)))]
+        return texts[int(rng.integers(len(texts)))]
+
+    @functools.cached_property
+    def _classes(self) -> list[list[Architecture]]:
+        members: dict[str, list[Architecture]] = defaultdict(list)
+        for architecture in self.every():
+            members[architecture.canonical_id].append(architecture)
+        return list(members.values())
+
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether options of the space leave it in: ``sample`` may give it."""
+        return architecture.space == self.name
 
     def _check_listable(self, n_choices: Sequence[int]) -> None:
         if math.prod(n_choices) > _LISTABLE:

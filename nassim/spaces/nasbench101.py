@@ -28,6 +28,7 @@ MAX_EDGES = 9
 # (from, to), in the order of the decisions: the upper triangle, column by column
 EDGES = tuple((source, to) for to in range(1, MAX_VERTICES) for source in range(to))
 
+_BLOCK = 512  # graphs of seven vertices that are whole are one in a few hundred
 _VERTEX = re.compile(r"(\w+)\((\d(?:,\d)*)\)")
 
 
@@ -60,6 +61,8 @@ class NASBench101Space(Space):
     text has as many tuples, so this is uniform over texts, and a class of isomorphic cells
     is drawn in proportion to its texts, at most ``(vertices - 2)!``. Without the option cells of
     four and five vertices prevail, because most larger ones have too many edges.
+    ``sample_class`` is uniform over classes: texts are drawn uniformly, and one of n texts of its
+    class is kept with probability 1/n (some 1, 1.3, 2 and 3 draws for 4 to 7 vertices).
 
     >>> space = NASBench101Space()
     >>> cell = space.parse("conv3x3(0)|max3x3(0,1)|output(0,2)")
@@ -96,6 +99,53 @@ class NASBench101Space(Space):
             pruned = _pruned(rng.integers(choices).tolist(), vertices)
             if pruned is not None and self.vertices in (0, pruned.vertices) and _is_small(pruned):
                 return self.architecture(_decisions(pruned))
+
+    def sample_class(self, rng: np.random.Generator) -> Architecture:
+        """A cell drawn uniformly over classes of isomorphic ones, then over their texts.
+
+        Raises
+        ------
+        InputError
+            if the space has cells of all sizes, whose texts are not equally likely.
+        """
+        if not self.vertices:
+            raise InputError(
+                "Space 'nasbench101' has no law that is uniform over classes of isomorphic cells, "
+                "but for a given number of vertices; expected one, as in "
+                "'nasbench101:vertices=5', or a method that draws texts (law=strings)."
+            )
+        while True:
+            for cell in self._drawn(rng):
+                if rng.random() * len(set(_relabelled(cell))) < 1:
+                    return self.architecture(_decisions(cell))
+
+    def _drawn(self, rng: np.random.Generator) -> Iterator[Graph]:
+        """Cells of ``vertices`` vertices, uniform over texts: those of a block of edges.
+
+        Nothing is pruned where each vertex is entered and left, for edges lead upward.
+        """
+        edges = EDGES[: self.vertices * (self.vertices - 1) // 2]
+        bits = rng.integers(2, size=(_BLOCK, len(edges)), dtype=np.int8)
+        entered, left = (
+            np.array([[edge[end] == vertex for edge in edges] for vertex in range(self.vertices)])
+            for end in (1, 0)
+        )
+        n_edges = bits.sum(axis=1)
+        whole = (bits @ entered[1:].T > 0).all(axis=1) & (bits @ left[:-1].T > 0).all(axis=1)
+        for row in bits[whole & (n_edges <= MAX_EDGES)].tolist():
+            inputs: list[list[int]] = [[] for _ in range(1, self.vertices)]
+            for (source, to), bit in zip(edges, row, strict=True):
+                if bit:
+                    inputs[to - 1].append(source)
+            operations = rng.integers(len(OPERATIONS), size=self.vertices - 2).tolist()
+            yield Graph(tuple(map(tuple, inputs)), tuple(operations))
+
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether it is a cell of ``vertices`` vertices."""
+        return super().holds(architecture) and self.vertices in (
+            0,
+            graph(architecture.decisions).vertices,
+        )
 
     def every(self) -> Iterator[Architecture]:
         """All cells of ``vertices`` vertices, once for each text.
@@ -232,8 +282,12 @@ def _text(cell: Graph) -> str:
 @functools.cache
 def _smallest(cell: Graph) -> Graph:
     """The smallest of all cells that are this one with its inner vertices in another order."""
+    return min(_relabelled(cell))
+
+
+def _relabelled(cell: Graph) -> Iterator[Graph]:
+    """This cell with its inner vertices in each order that is possible; some come out equal."""
     output = cell.vertices - 1
-    best = cell
     for order in itertools.permutations(range(1, output)):
         # order[k] is the old number of the vertex that becomes vertex k + 1
         new = {0: 0, output: output} | {old: k for k, old in enumerate(order, start=1)}
@@ -242,5 +296,4 @@ def _smallest(cell: Graph) -> Graph:
             for old in (*order, output)
         )
         if all(sources[-1] < to for to, sources in enumerate(inputs, start=1)):
-            best = min(best, Graph(inputs, tuple(cell.operations[old - 1] for old in order)))
-    return best
+            yield Graph(inputs, tuple(cell.operations[old - 1] for old in order))

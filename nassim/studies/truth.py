@@ -85,6 +85,9 @@ class Truth:
 def load_truth(store: Store, space: str, dataset: str, recipe: str | None = None) -> Truth:
     """Read it from a store.
 
+    Options of the space leave out what it does not hold: ``nasbench101:vertices=4`` are the cells
+    of four vertices.
+
     Raises
     ------
     UnknownNameError
@@ -93,7 +96,8 @@ def load_truth(store: Store, space: str, dataset: str, recipe: str | None = None
         if there are several recipes and none is chosen, no test values, one seed alone, or too few
         architectures.
     """
-    index = store.index(space=space, dataset=dataset)
+    known_space = get_space(space)
+    index = store.index(space=known_space.name, dataset=dataset)
     found = sorted(set(index.recipe.tolist()))
     if recipe is None:
         if len(found) != 1:
@@ -104,7 +108,7 @@ def load_truth(store: Store, space: str, dataset: str, recipe: str | None = None
         recipe = found[0]
     elif recipe not in found:
         raise unknown_name("recipe", recipe, found)
-    of = {"space": space, "dataset": dataset, "recipe": recipe}
+    of = {"space": known_space.name, "dataset": dataset, "recipe": recipe}
     index = store.index(**of)
     texts, first, member = np.unique(index.architecture, return_index=True, return_inverse=True)
     seeds, column = np.unique(index.seed, return_inverse=True)
@@ -121,19 +125,20 @@ def load_truth(store: Store, space: str, dataset: str, recipe: str | None = None
             f"Store {store.name!r} has no test values on {dataset!r}; scores are judged by the "
             "test accuracy of full trainings. Take another store or dataset."
         )
-    if counts(test).max() < FEWEST_SEEDS:
-        raise InputError(
-            f"Store {store.name!r} has one seed of each architecture on {dataset!r}; expected "
-            f"{FEWEST_SEEDS} or more, without which nothing says how high a correlation can be."
-        )
-    known = np.isfinite(test).any(axis=1)
+    architectures = [known_space.parse(text) for text in texts.tolist()]
+    held = np.array([known_space.holds(one) for one in architectures])
+    known = np.isfinite(test).any(axis=1) & held
     if known.sum() < FEWEST_ARCHITECTURES:
         raise InputError(
             f"Store {store.name!r} has {known.sum()} architectures of space {space!r} on "
             f"{dataset!r}; expected {FEWEST_ARCHITECTURES} or more to rank."
         )
+    if counts(test[known]).max() < FEWEST_SEEDS:
+        raise InputError(
+            f"Store {store.name!r} has one seed of each architecture on {dataset!r}; expected "
+            f"{FEWEST_SEEDS} or more, without which nothing says how high a correlation can be."
+        )
     canonical = np.where(index.canonical_id == "", index.architecture, index.canonical_id)[first]
-    known_space = get_space(space)
     truth = Truth(
         store=store.name,
         store_sha=store.sha,
@@ -142,7 +147,7 @@ def load_truth(store: Store, space: str, dataset: str, recipe: str | None = None
         dataset=next(each for each in store.datasets if each.name == dataset),
         recipe=recipe,
         settings=dict(store.recipes[recipe]),
-        architectures=tuple(known_space.parse(text) for text in texts.tolist()),
+        architectures=tuple(architectures),
         classes=np.unique(canonical, return_inverse=True)[1],
         test=test,
         valid=valid,

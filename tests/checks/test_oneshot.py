@@ -21,6 +21,7 @@ from nassim.oneshot.mixed import MixedOp
 from nassim.oneshot.scoring import Scores
 from nassim.oneshot.spos import SPOS
 from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet101 import SharedCell
 from nassim.records import Architecture
 
 
@@ -41,7 +42,7 @@ class Scaled(Short):
 
     def train(self, supernet: Supernet, *rest: Any) -> Trained:
         for module in supernet.modules():
-            if isinstance(module, MixedOp):
+            if isinstance(module, (MixedOp, SharedCell)):
                 module.register_forward_hook(lambda _m, _x, y: y if y is None else 0.5 * y)
         return super().train(supernet, *rest)
 
@@ -115,7 +116,7 @@ class Remembers(Trained):
 
 class Strays(Trained):
     def pick(self, architectures: Sequence[Architecture], scores: Scores) -> Architecture:
-        return self.supernet.space.architecture((4, 3, 2))
+        return self.supernet.space.sample(np.random.default_rng(3))
 
 
 class Other(Short):
@@ -164,7 +165,8 @@ class Changes(Short):
 
 
 def remembers(supernet: Supernet, rng: np.random.Generator) -> Trained:
-    return Remembers(supernet, int(np.argmax(rng.random(6))))
+    # another one for each seed of the check, in each space
+    return Remembers(supernet, int(rng.integers(6, size=9).sum() % 6))
 
 
 CULPRITS: dict[str, tuple[Callable[[], Any], type[ContractError]]] = {
@@ -185,11 +187,12 @@ def test_every_check_has_a_culprit() -> None:
     assert list(CULPRITS) == [check.__name__ for check in checks._CHECKS]
 
 
+@pytest.mark.parametrize("space", checks.SPACES)
 @pytest.mark.parametrize("name", CULPRITS)
-def test_a_check_rejects_its_culprit(name: str) -> None:
+def test_a_check_rejects_its_culprit(name: str, space: str) -> None:
     culprit, error = CULPRITS[name]
     with pytest.raises(error):
-        getattr(checks, name)(culprit)
+        getattr(checks, name)(culprit, space)
 
 
 @pytest.mark.parametrize(

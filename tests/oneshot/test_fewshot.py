@@ -28,7 +28,7 @@ def supernet() -> Supernet:
 
 
 def test_parts_start_as_the_supernet(data: SearchData) -> None:
-    trained = TrainedFewShot(supernet(), edge=0)
+    trained = TrainedFewShot(supernet(), decision=0)
     before = trained.score(PATHS, data)
     trained.split()
     after = trained.score(PATHS, data)

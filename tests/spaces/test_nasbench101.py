@@ -203,3 +203,30 @@ def test_a_size_that_no_cell_has(vertices: object) -> None:
 def test_too_many_to_list(name: str) -> None:
     with pytest.raises(InputError, match=r"'nasbench101' has .* decision tuples, too many to list"):
         get_space(name).every()
+
+
+def test_classes_are_drawn_uniformly_and_then_their_texts() -> None:
+    """And ``sample`` does not: a class of two texts comes twice as often there."""
+    space, rng = NASBench101Space(4), np.random.default_rng(0)
+    texts = Counter(cell.canonical_id for cell in space.every())
+    assert set(texts.values()) == {1, 2}
+    n = 30 * len(texts)
+    for draw, uniform in ((space.sample_class, True), (space.sample, False)):
+        drawn = [draw(rng) for _ in range(n)]
+        counts = Counter(cell.canonical_id for cell in drawn)
+        squares = sum((counts[name] - 30) ** 2 / 30 for name in texts) / len(texts)
+        assert (squares < 1.5) is uniform
+        first = [cell.id == cell.canonical_id for cell in drawn if texts[cell.canonical_id] == 2]
+        assert len(first) > 200
+        assert abs(np.mean(first) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("vertices", range(2, 8))
+def test_a_class_that_is_drawn_is_of_the_size(vertices: int) -> None:
+    space, rng = NASBench101Space(vertices), np.random.default_rng(0)
+    for _ in range(20):
+        cell = space.sample_class(rng)
+        assert space.holds(cell)
+        assert SPACE.holds(cell)
+        assert not NASBench101Space(2 if vertices > 2 else 3).holds(cell)
+        assert SPACE.parse(cell.id) == cell
