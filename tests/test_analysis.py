@@ -8,10 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nassim.datasets import load_dataset
+from nassim.generator.recipe import Recipe
 from nassim.loading import parse_specifications
+from nassim.ranking.clustered import Drawn
+from nassim.records import Run
+from nassim.spaces import get_space
+from nassim.store import Store
 from nassim.studies.fitting import build_estimator, build_terminator
 from nassim.terminators import TERMINATORS
 
@@ -118,3 +125,90 @@ def test_tnas_runs_and_reads_what_it_wrote(
     read = capsys.readouterr().out
     assert "2 tasks of the meta-test; chance is 20%" in read
     assert set(read.splitlines()) <= set(first.splitlines())
+
+
+@pytest.fixture
+def sized_store(tmp_path: Path) -> Path:
+    """Made-up trainings of NAS-Bench-101 cells of three and four vertices, two seeds each."""
+    recipe = Recipe("tiny", epochs=2, batch_size=16, channels=4, shift=1)
+    dataset, rng = load_dataset("digits").record, np.random.default_rng(0)
+    cells = {
+        cell.canonical_id: cell
+        for vertices in (3, 4)
+        for cell in get_space(f"nasbench101:vertices={vertices}").every()
+    }
+    runs = []
+    for cell in [*cells.values()][:18]:
+        for seed in (0, 1):
+            final = 0.5 + 0.1 * cell.id.count("conv3x3") + rng.normal(0, 0.02)
+            test = np.array([np.nan, final], np.float32)
+            scores = {"valid": np.array([final - 0.1, final], np.float32), "test": test}
+            runs.append(
+                Run(
+                    cell.space,
+                    cell.id,
+                    "digits",
+                    recipe.id,
+                    seed,
+                    canonical_id=cell.canonical_id,
+                    epochs=2,
+                    scores=scores,
+                )
+            )
+    store = Store.create(tmp_path / "sized")
+    store.append(runs, datasets=[dataset], recipes={recipe.id: recipe.settings})
+    return store.path
+
+
+def test_nodes_runs_and_reads_what_it_wrote(
+    script: Script,
+    sized_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nodes = script("nodes")
+    run = "--methods spos:steps=4:batch_size=8 --seeds 2 --draws 20 --nodes 3,4 --dataset digits"
+    monkeypatch.setattr(sys, "argv", ["nodes", "--store", str(sized_store), *run.split()])
+    nodes.main()
+    first = capsys.readouterr().out
+    assert (tmp_path / "docs" / "figures" / "nodes.png").stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", ["nodes"])
+    nodes.main()
+    assert set(capsys.readouterr().out.splitlines()) <= set(first.splitlines())
+    rows = pq.read_table(tmp_path / "analysis" / "results" / "nodes.parquet").to_pylist()
+    taus = {(row["method"], row["nodes"]): row for row in rows if row["metric"] == "tau"}
+    assert len(taus) == 3 * 2
+    for (_, size), row in taus.items():
+        assert row["n"] == {3: 6, 4: 12}[size]
+        assert row["low"] <= row["value"] <= row["high"]
+    for method in ("live_params", "live_flops", "spos:steps=4:batch_size=8"):
+        small, large = taus[method, 3], taus[method, 4]
+        found = {row["metric"]: row for row in rows if row["method"] == method}
+        difference, slope = found["difference"], found["slope"]
+        assert difference["value"] == pytest.approx(small["value"] - large["value"])
+        assert slope["value"] == pytest.approx(-difference["value"])
+        assert difference["low"] < difference["value"] < difference["high"]
+        shares = small["value"] / small["ceiling"] - large["value"] / large["ceiling"]
+        assert found["difference of shares"]["value"] == pytest.approx(shares)
+    assert taus["spos:steps=4:batch_size=8", 3]["verdict"] in ("trained", "not trained")
+
+
+def test_a_fall_over_nodes_is_told_from_none(script: Script) -> None:
+    contrasts = script("nodes").contrasts
+    rng = np.random.default_rng(0)
+
+    def found(values: tuple[float, ...]) -> dict[str, dict[str, float]]:
+        taus = [Drawn(value, rng.normal(value, 0.02, 2000)) for value in values]
+        rows = contrasts((4, 5, 6, 7), taus, (1.0, 0.9, 0.8, 0.5))
+        return {row["metric"]: row for row in rows}
+
+    falling, level = found((0.44, 0.31, 0.21, 0.2)), found((0.4, 0.4, 0.4, 0.4))
+    assert falling["difference"]["value"] == pytest.approx(0.24)
+    assert falling["slope"]["value"] == pytest.approx(
+        np.polyfit((4, 5, 6, 7), (0.44, 0.31, 0.21, 0.2), 1)[0]
+    )
+    assert falling["difference"]["low"] > 0 > falling["slope"]["high"]
+    assert level["difference"]["low"] < 0 < level["difference"]["high"]
+    assert level["slope"]["low"] < 0 < level["slope"]["high"]
+    assert level["slope of shares"]["low"] > 0  # the ceiling fell, tau did not

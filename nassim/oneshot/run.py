@@ -67,7 +67,7 @@ def run_one_shot(
     method, space, images, recipe
         What is trained, and on what; ``recipe`` is that of the stand-alone networks.
     architectures, watched
-        Scored at the end, and at each of :data:`CHECKPOINTS`.
+        Scored at the end, and at each of :data:`CHECKPOINTS`, where any are watched.
     mode
         Of the batch norms while architectures are scored.
     seed
@@ -110,7 +110,7 @@ def run_one_shot(
             checkpoints.append((step, trained.score(watched, data, mode)))
             pauses += time.perf_counter() - paused
 
-        journal = Journal(CHECKPOINTS, at_checkpoint)
+        journal = Journal(CHECKPOINTS if watched else (), at_checkpoint)
         began = time.perf_counter()
         trained = method.train(supernet, data, np.random.default_rng(seed), journal)
         ended = time.perf_counter()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import Literal, get_args
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -14,7 +15,15 @@ from nassim.ranking.scores import Statistics
 from nassim.ranking.seeds import means
 from nassim.records import FloatArray, IntArray
 
-__all__ = ["SOURCES", "Source", "clustered_intervals"]
+__all__ = [
+    "SOURCES",
+    "Contrast",
+    "Drawn",
+    "Source",
+    "clustered_draws",
+    "clustered_intervals",
+    "contrast",
+]
 
 Source = Literal["architectures", "trainings", "supernets"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -63,6 +72,67 @@ def clustered_intervals(
     InputError
         if shapes disagree, or a source is unknown.
     """
+    drawn = clustered_draws(
+        statistics, scores, table, clusters, sources=sources, seed=seed, draws=draws
+    )
+    return {name: _around(one.value, one.drawn, level) for name, one in drawn.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A statistic, and what it was in each draw of the bootstrap, (draws,)."""
+
+    value: float
+    drawn: FloatArray
+
+
+def contrast(parts: Sequence[Drawn], weights: Sequence[float], *, level: float = 0.95) -> Contrast:
+    """The sum of weight times statistic over parts that were measured apart, and its interval.
+
+    Parts must share nothing: neither architectures nor trainings nor supernets, nor the seed of
+    their draws.
+
+    >>> rng = np.random.default_rng(0)
+    >>> some, other = (Drawn(mean, rng.normal(mean, 0.1, 10_000)) for mean in (0.5, 0.2))
+    >>> difference = contrast([some, other], [1, -1])
+    >>> round(difference.value, 3), [round(end, 2) for end in difference.interval]
+    (0.3, [0.02, 0.57])
+
+    Raises
+    ------
+    InputError
+        if there is not one weight a part, or parts have different numbers of draws.
+    """
+    lengths = {len(part.drawn) for part in parts}
+    if len(weights) != len(parts) or len(lengths) != 1:
+        raise InputError(
+            f"{len(weights)} weights were given for {len(parts)} statistics of "
+            f"{', '.join(map(str, sorted(lengths)))} draws; expected a weight each, and as many "
+            "draws of each."
+        )
+    value = sum(weight * part.value for weight, part in zip(weights, parts, strict=True))
+    drawn = np.tensordot(np.array(weights), np.stack([part.drawn for part in parts]), axes=1)
+    return Contrast(value, _around(value, drawn, level))
+
+
+class Contrast(NamedTuple):
+    """A sum of weighted statistics, and its interval."""
+
+    value: float
+    interval: Interval
+
+
+def clustered_draws(
+    statistics: Statistics,
+    scores: FloatArray,
+    table: FloatArray,
+    clusters: IntArray,
+    *,
+    sources: Collection[Source] = SOURCES,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> dict[str, Drawn]:
+    """What :func:`clustered_intervals` takes its percentiles of; see there."""
     n = len(clusters)
     if scores.shape[:1] != (n,) or table.shape[:1] != (n,) or scores.ndim != 2 or table.ndim != 2:
         raise InputError(
@@ -88,7 +158,7 @@ def clustered_intervals(
         found = _averaged(statistics, used[rows], values[rows], rows)
         for name, value in found.items():
             drawn[name].append(value)
-    return {name: _around(whole[name], np.array(drawn[name]), level) for name in whole}
+    return {name: Drawn(whole[name], np.array(drawn[name])) for name in whole}
 
 
 def _averaged(

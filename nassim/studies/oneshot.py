@@ -131,6 +131,9 @@ class RankPlan:
         Of the bootstrap.
     sample
         Functions that are judged at most; of more, so many are drawn by ``seed``.
+    checkpoints
+        Whether scores are also taken during a training; without them nothing is known of how
+        stable they are, and a third of the scoring is left.
     """
 
     methods: str = "spos"
@@ -141,6 +144,7 @@ class RankPlan:
     sample: int = 500
     seed: int = 0
     device: str = "cpu"
+    checkpoints: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("draws", 1), ("sample", FEWEST_ARCHITECTURES)):
@@ -300,7 +304,7 @@ def _train(task: _Task) -> OneShotRun:
             f"Dataset {truth.dataset.name!r} is not the images that store {truth.store!r} was "
             "trained on; take the version of nassim that is recorded in its runs."
         )
-    one_each = truth.representatives(np.ones(len(truth.architectures), bool))
+    one_each = truth.representatives(np.full(len(truth.architectures), plan.checkpoints))
     return run_one_shot(
         build_one_shot(task.specification),
         get_space(truth.space),

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from nassim.errors import InputError, unknown_name
 from nassim.ranking.scores import tau
+from nassim.ranking.seeds import counts
 from nassim.records import IntArray
 from nassim.spaces import get_space
 from nassim.studies.judging import Prediction
-from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
+from nassim.studies.truth import FEWEST_ARCHITECTURES, FEWEST_SEEDS, Truth
 
 if TYPE_CHECKING:
     from nassim.oneshot.run import OneShotRun
@@ -63,7 +64,8 @@ def trivial_predictions(
     """What costs nothing, or is no supernet: sizes, and the first epochs of one training.
 
     The short training is judged by the seeds that it is not the beginning of. It is cut after the
-    first epoch, and after as many as each of these numbers of ``images`` would have paid for.
+    first epoch, and after as many as each of these numbers of ``images`` would have paid for. Where
+    one training alone is left to judge it by, it is left out: nothing says how high its tau can be.
     """
     n, last = len(truth.architectures), truth.valid.shape[2]
     n_train = min(truth.dataset.n_train, truth.settings.get("n_train") or truth.dataset.n_train)
@@ -73,6 +75,8 @@ def trivial_predictions(
         Prediction("live_params", "trivial", params[:, None].astype(np.float64)),
         Prediction("live_flops", "trivial", flops[:, None].astype(np.float64)),
     ]
+    if counts(truth.test[:, 1:]).max(initial=0) < FEWEST_SEEDS:
+        return predictions
     for epoch in sorted(epochs):
         scores = truth.valid[:, :1, epoch - 1]
         if np.isfinite(scores).sum() < FEWEST_ARCHITECTURES:

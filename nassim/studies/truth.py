@@ -15,7 +15,7 @@ from nassim.records import Architecture, Dataset, FloatArray, IntArray
 from nassim.spaces import get_space
 from nassim.store import Store
 
-__all__ = ["Truth", "load_truth"]
+__all__ = ["FEWEST_ARCHITECTURES", "FEWEST_SEEDS", "Truth", "load_truth"]
 
 FEWEST_SEEDS = 2  # below which there is no ceiling, and no tau without one
 FEWEST_ARCHITECTURES = 5

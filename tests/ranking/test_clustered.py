@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nassim.errors import InputError
-from nassim.ranking.clustered import SOURCES, clustered_intervals
+from nassim.ranking.clustered import SOURCES, Drawn, clustered_intervals, contrast
 from nassim.ranking.scores import tau
 from nassim.records import FloatArray
 
@@ -72,3 +72,19 @@ def test_shapes_and_sources_are_checked() -> None:
             np.arange(3),
             sources=("seeds",),  # type: ignore[arg-type]
         )
+
+
+def test_a_contrast_of_parts_that_were_drawn_apart() -> None:
+    rng = np.random.default_rng(0)
+    parts = [Drawn(value, rng.normal(value, 0.1, 4000)) for value in (0.6, 0.4, 0.2)]
+    found = contrast(parts, (1, 0, -1))
+    assert found.value == pytest.approx(0.4)
+    assert found.interval.high - found.interval.low == pytest.approx(
+        2 * 1.96 * 0.1 * 2**0.5, rel=0.1
+    )
+    alone = contrast(parts, (0, 1, 0))
+    assert alone.interval.high - alone.interval.low == pytest.approx(2 * 1.96 * 0.1, rel=0.1)
+    with pytest.raises(InputError, match="2 weights were given for 3 statistics"):
+        contrast(parts, (1, -1))
+    with pytest.raises(InputError, match="of 4000, 4001 draws"):
+        contrast([*parts[:2], Drawn(0.2, np.zeros(4001))], (1, 0, -1))

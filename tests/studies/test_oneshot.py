@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import pytest
 
 from nassim.errors import InputError, UnknownNameError
 from nassim.ranking.correlation import kendall
+from nassim.records import Run
+from nassim.spaces import get_space
 from nassim.store import Store
 from nassim.studies.judging import Prediction, judge
 from nassim.studies.oneshot import RankPlan, RankStudy, run_rank
-from nassim.studies.predictors import one_shot_prediction, read_scores
+from nassim.studies.predictors import one_shot_prediction, read_scores, trivial_predictions
 from nassim.studies.truth import Truth, load_truth
 
 METHOD = "spos:steps=12:batch_size=16"
@@ -173,6 +176,41 @@ def test_every_tau_has_what_it_needs(study: RankStudy) -> None:
         assert 0 < row["ceiling"] < 1
         assert row["n"] > 10
     assert {row["store_sha"] for row in rows} == {study.report.column("store_sha")[0].as_py()}
+
+
+def test_a_short_training_needs_two_others_to_be_judged_by(truth: Truth) -> None:
+    """One other alone would leave its tau without a ceiling, and no report prints that."""
+    sizes = np.arange(len(truth.architectures))
+    for seeds, there in ((3, True), (2, False)):
+        test, valid = truth.test[:, :seeds], truth.valid[:, :seeds]
+        some = dataclasses.replace(truth, test=test, valid=valid)
+        names = [one.method for one in trivial_predictions(some, sizes, sizes, [])]
+        assert ("short_training:epochs=1" in names) is there
+
+
+def test_a_space_with_options_holds_what_they_leave_in(truth: Truth, tmp_path: Path) -> None:
+    cells = [
+        cell
+        for k in (3, 4, 5)
+        for cell in itertools.islice(get_space(f"nasbench101:vertices={k}").every(), 6)
+    ]
+    values = {"valid": np.array([0.4], np.float32), "test": np.array([0.5], np.float32)}
+    runs = [
+        Run(cell.space, cell.id, "digits", truth.recipe, seed, epochs=1, scores=values)
+        for cell in cells
+        for seed in ((0,) if cell.id.count("|") == 3 else (0, 1))
+    ]
+    store = Store.create(tmp_path / "sized")
+    store.append(runs, datasets=[truth.dataset], recipes={truth.recipe: truth.settings})
+    assert len(load_truth(store, "nasbench101", "digits").architectures) == 18
+    some = load_truth(store, "nasbench101:vertices=4", "digits")
+    assert {one.id for one in some.architectures} == {cell.id for cell in cells[6:12]}
+    with pytest.raises(InputError, match="0 architectures of space 'nasbench101:vertices=6'"):
+        load_truth(store, "nasbench101:vertices=6", "digits")
+    with pytest.raises(InputError, match="one seed of each architecture"):
+        load_truth(store, "nasbench101:vertices=5", "digits")
+    with pytest.raises(InputError, match=r"DARTS weighs or draws .* expected one of fairnas"):
+        run_rank(RankPlan("spos,darts"), some)
 
 
 def test_a_short_training_is_not_judged_by_its_own_end(study: RankStudy) -> None:
