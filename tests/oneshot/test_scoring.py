@@ -99,8 +99,8 @@ def test_visits_are_uniform(law: str, key: str) -> None:
     assert per_degree(other) > 5
 
 
-def test_fair_paths_run_each_operation_once() -> None:
-    paths = _paths((5, 5, 5), np.random.default_rng(0))
+def test_fair_paths_run_each_operation_once(supernet: Supernet) -> None:
+    paths = _paths(supernet, np.random.default_rng(0))
     assert len(paths) == 5
     for column in zip(*paths, strict=True):
         assert sorted(column) == [0, 1, 2, 3, 4]
