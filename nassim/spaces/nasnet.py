@@ -43,6 +43,7 @@ class NASNetSpace(Space):
         for block in range(N_BLOCKS)
         for choices in (block + 2, len(OPERATIONS)) * 2
     )
+    has_skeleton = True
 
     def decisions(self, text: str) -> tuple[int, ...]:
         halves = [
