@@ -28,6 +28,7 @@ __all__ = [
     "add_blocks",
     "loose_blocks",
     "operation",
+    "shifted",
 ]
 
 
@@ -170,9 +171,13 @@ class FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # odd sizes: the last row is zeros
-        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted(x))], dim=1))
         return y
+
+
+def shifted(x: Tensor) -> Tensor:
+    """Images (n, channels, height, width) by a pixel; what comes in at the end is zeros."""
+    return F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
 
 
 class SeparableConv(nn.Module):

@@ -17,6 +17,8 @@ of a Hessian and a vector within is a central difference.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,6 +46,9 @@ _RADIUS = 0.01  # of the central difference, over the norm of the vector
 
 class DARTS(MixtureSearch):
     """Operations weighted by a softmax that is learned beside the weights (DARTS)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,

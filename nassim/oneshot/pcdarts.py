@@ -18,10 +18,10 @@ by; then channels are shuffled. A second softmax, over the edges into a node, we
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nassim.errors import InputError
@@ -42,13 +42,15 @@ from nassim.oneshot.mixture import (
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS
 
 __all__ = ["PCDARTS"]
 
 
 class PCDARTS(MixtureSearch):
     """DARTS on a part of the channels, with a weight for each edge (PC-DARTS)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -96,15 +98,17 @@ class PartialMixture(Mixture):
 
     def gates(self) -> Tensor:
         into: dict[int, list[int]] = {}
-        for edge, (_, to) in enumerate(EDGES[: len(self.edges)]):
+        for edge, to in enumerate(self.supernet.targets):
             into.setdefault(to, []).append(edge)  # edges are in the order of their targets
         weights = torch.cat([torch.softmax(self.edges[edges], dim=0) for edges in into.values()])
         return weights[:, None] * super().gates()
 
     def alone(self, architecture: Architecture) -> Gates:
         """As weights, so that it runs on the first channels, as in the training."""
-        decisions = torch.tensor(architecture.decisions, device=self.alphas.device)
-        return F.one_hot(decisions, len(OPERATIONS)).float().unbind()
+        edges, options = zip(*self.supernet.chosen(architecture), strict=True)
+        weights = torch.zeros_like(self.alphas)
+        weights[list(edges), list(options)] = 1
+        return weights.unbind()
 
     def score(
         self,
