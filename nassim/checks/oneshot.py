@@ -453,8 +453,10 @@ def _supernet(factory: Factory, space: str, seed: int = 0) -> Supernet:
 
     from nassim.oneshot.supernet import build_supernet
 
+    known = get_space(space)
     return build_supernet(
-        get_space(space),
+        known,
+        skeleton="RN" if known.has_skeleton else "",  # one cell of each kind
         channels=RECIPE.channels,
         cells=RECIPE.cells,
         classes=3,

@@ -11,7 +11,8 @@ of a Hessian and a vector within is a central difference.
 - Pooling has no batch norm behind it (paper: it has), so that a single operation is what it is in
   a stand-alone network.
 - Discretise: each edge keeps the best operation but ``none``. The paper also keeps two edges a
-  node, which a cell of NAS-Bench-201 does not ask for. ``none`` takes its share of the softmax.
+  node; so does this in space ``darts``, but a cell of NAS-Bench-201 does not ask for it. ``none``
+  takes its share of the softmax.
 - Warm-up is none (``warmup=0``), as in the paper.
 """
 

@@ -11,8 +11,9 @@ by; then channels are shuffled. A second softmax, over the edges into a node, we
 - Scores: an operation has weights of a stand-alone network's width, and only the first part of
   them is trained. So an architecture is scored with partial channels too, not as it would stand
   alone.
-- Discretise: each edge keeps the best operation but ``none``. The paper keeps two edges a node by
-  the product of both weights; in NAS-Bench-201 the edges' weights decide nothing in the end.
+- Discretise: in space ``darts`` two edges a node are kept by the product of both weights, as in the
+  paper; in NAS-Bench-201 each edge keeps the best operation but ``none``, and the edges' weights
+  decide nothing in the end.
 """
 
 from __future__ import annotations

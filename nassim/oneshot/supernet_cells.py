@@ -145,7 +145,7 @@ class DARTSSupernet(Supernet):
 
     def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
         here = self.state_dict()
-        names = {}
+        names: dict[str, tuple[str, ...]] = {}
         for name in self.network(architecture).state_dict():
             ours = name
             if ".operations." in name:
@@ -297,7 +297,7 @@ class NASNetSupernet(Supernet):
             *([k - 2 for k in loose_blocks(cells[place.reduction])] for place in self.places),
             [0],
         ]
-        names = {}
+        names: dict[str, tuple[str, ...]] = {}
         for name in self.network(architecture).state_dict():
             ours = [name]
             layer, _, rest = name.partition(".")

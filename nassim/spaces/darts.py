@@ -8,13 +8,16 @@ cell. The operation ``none`` of the paper's search is no operation of a cell.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from nassim.errors import InputError
+from nassim.records import Architecture
 from nassim.spaces.base import Space
+from nassim.spaces.relabel import Block, relabelled
 
 __all__ = ["EDGES", "N_NODES", "OPERATIONS", "DARTSSpace", "Node", "decisions_of", "nodes"]
 
@@ -27,7 +30,7 @@ EDGES = tuple((source, to) for to in range(2, N_NODES + 2) for source in range(t
 _PAIRS = tuple(tuple(itertools.combinations(range(to), 2)) for to in range(2, N_NODES + 2))
 _HALF = re.compile(r"(\d)([a-z]+\d?)")
 
-Node = tuple[int, int, int, int]  # input 1, operation 1, input 2, operation 2; input 1 is smaller
+Node = Block  # of which input 1 is smaller than input 2
 
 
 class DARTSSpace(Space):
@@ -81,7 +84,21 @@ class DARTSSpace(Space):
 
     def canonical(self, decisions: tuple[int, ...]) -> str:
         """The smallest text over all orders of the nodes of each cell."""
-        return "||".join(_canonical_cell(nodes(decisions, cell)) for cell in range(2))
+        cells = (nodes(decisions, cell) for cell in range(2))
+        return "||".join(min(map(_format_cell, relabelled(cell))) for cell in cells)
+
+    def sample_class(self, rng: np.random.Generator) -> Architecture:
+        """Uniform over classes, then over texts: one of n texts of its class is kept 1 in n times.
+
+        The two cells are independent.
+        """
+        cells: list[Node] = []
+        for _cell in range(2):
+            cell = nodes(self.sample(rng).decisions, 0)
+            while rng.random() * len(relabelled(cell)) >= 1:
+                cell = nodes(self.sample(rng).decisions, 0)
+            cells += cell
+        return self.architecture(decisions_of(cells))
 
 
 def nodes(decisions: Sequence[int], cell: int) -> tuple[Node, ...]:
@@ -124,23 +141,3 @@ def _half(half: str, text: str) -> tuple[int, int]:
 
 def _format_cell(cell: Sequence[Node]) -> str:
     return "|".join(f"{in1}{OPERATIONS[op1]}+{in2}{OPERATIONS[op2]}" for in1, op1, in2, op2 in cell)
-
-
-@functools.cache
-def _canonical_cell(cell: tuple[Node, ...]) -> str:
-    """The smallest text over all orders of the nodes, of which there may be any number."""
-    best = ""
-    for order in itertools.permutations(range(len(cell))):
-        # order[k] is the old number of the node that becomes node k
-        new = {0: 0, 1: 1} | {old + 2: k + 2 for k, old in enumerate(order)}
-        relabelled: list[Node] = []
-        for k, old in enumerate(order):
-            in1, op1, in2, op2 = cell[old]
-            first, second = sorted(((new[in1], op1), (new[in2], op2)))
-            if second[0] >= k + 2:  # this order uses a node before it is made
-                break
-            relabelled.append((*first, *second))
-        else:
-            text = _format_cell(relabelled)
-            best = min(best, text) if best else text
-    return best

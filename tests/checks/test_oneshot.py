@@ -22,6 +22,7 @@ from nassim.oneshot.scoring import Scores
 from nassim.oneshot.spos import SPOS
 from nassim.oneshot.supernet import Supernet
 from nassim.oneshot.supernet101 import SharedCell
+from nassim.oneshot.supernet_cells import PathCell
 from nassim.records import Architecture
 
 
@@ -42,7 +43,7 @@ class Scaled(Short):
 
     def train(self, supernet: Supernet, *rest: Any) -> Trained:
         for module in supernet.modules():
-            if isinstance(module, (MixedOp, SharedCell)):
+            if isinstance(module, (MixedOp, PathCell, SharedCell)):
                 module.register_forward_hook(lambda _m, _x, y: y if y is None else 0.5 * y)
         return super().train(supernet, *rest)
 

@@ -19,13 +19,17 @@ from nassim.spaces.darts import (
     OPERATIONS,
     DARTSSpace,
     Node,
-    _canonical_cell,
     decisions_of,
     nodes,
 )
+from nassim.spaces.relabel import relabelled
 
 SPACE = DARTSSpace()
 Cell = tuple[Node, ...]
+
+
+def canonical(cell: Cell) -> Cell:
+    return min(relabelled(cell))
 
 
 def architectures() -> st.SearchStrategy[Architecture]:
@@ -113,7 +117,7 @@ def test_classes_of_two_nodes_are_counted_by_hand(m: int) -> None:
     """Where node 3 reads node 2 nothing commutes; else they are a multiset of m^2 kinds of node."""
     cells = every_cell(2, m)
     by_hand = 2 * m**4 + m**2 * (m**2 + 1) // 2
-    assert len({_canonical_cell(cell) for cell in cells}) == by_hand
+    assert len({canonical(cell) for cell in cells}) == by_hand
 
 
 @pytest.mark.parametrize(("n_nodes", "m"), [(3, 1), (3, 2), (4, 1)])
@@ -125,10 +129,10 @@ def test_classes_are_the_orbits_of_all_orders(n_nodes: int, m: int) -> None:
         first = left.pop()
         orders = itertools.permutations(range(n_nodes))
         orbit = {cell for order in orders if (cell := reordered(first, order)) is not None}
-        assert len({_canonical_cell(cell) for cell in orbit}) == 1
+        assert len({canonical(cell) for cell in orbit}) == 1
         left -= orbit
         orbits += 1
-    assert len({_canonical_cell(cell) for cell in cells}) == orbits < len(cells)
+    assert len({canonical(cell) for cell in cells}) == orbits < len(cells)
 
 
 GOOD = SPACE.sample(np.random.default_rng(0)).id
@@ -174,3 +178,18 @@ def test_it_is_too_large_to_list() -> None:
 
 def test_it_is_found_by_its_name() -> None:
     assert isinstance(get_space("darts"), DARTSSpace)
+
+
+def test_a_class_is_drawn_as_often_as_any_other() -> None:
+    """Kept by one over its texts, each text of a class comes as often, and classes are equal."""
+    rng = np.random.default_rng(0)
+    drawn = [SPACE.sample_class(rng) for _ in range(1500)]
+    texts = [len(relabelled(nodes(one.decisions, cell))) for one in drawn for cell in (0, 1)]
+    plain = [SPACE.sample(rng) for _ in range(1500)]
+    weights = [len(relabelled(nodes(one.decisions, cell))) for one in plain for cell in (0, 1)]
+    assert min(weights) == 1 < 12 <= max(weights)
+    for n in (1, 2, 3):  # under weights 1 / n, the law that is aimed at
+        expected = sum(1 / w for w in weights if w == n) / sum(1 / w for w in weights)
+        found = texts.count(n) / len(texts)
+        assert found == pytest.approx(expected, abs=0.04)
+    assert np.mean(texts) < np.mean(weights) - 0.5
