@@ -66,6 +66,34 @@ SPACES: dict[str, tuple[str, ...]] = {
         "max3x3(0)|output(1)",
         "output(0)",
     ),
+    "nasnet": (
+        "0sep3+1sep3|2sep5+0skip|3avg3+2max3|1skip+4sep3|5sep5+0sep5"
+        "||1sep5+0sep3|0skip+1skip|2sep3+3max3|4skip+2sep5|0avg3+5sep3",
+        "0sep3+0sep3|1sep5+1sep5|0skip+0skip|2skip+2skip|1max3+1avg3"
+        "||0skip+0skip|2sep3+2sep3|1sep5+1sep5|0sep3+0sep3|3skip+3skip",
+        "0max3+1avg3|2max3+2avg3|3max3+3avg3|4max3+4avg3|5max3+5avg3"
+        "||0max3+1avg3|2max3+2avg3|3max3+3avg3|4max3+4avg3|5max3+5avg3",
+        "0skip+1skip|0skip+1skip|0skip+1skip|0skip+1skip|0skip+1skip"
+        "||0skip+1skip|0skip+1skip|0skip+1skip|0skip+1skip|0skip+1skip",
+        "0sep3+1skip|0sep3+1skip|2sep3+1skip|2sep3+1skip|2sep3+1skip"
+        "||0sep5+0skip|1sep5+1max3|2sep5+1skip|3sep5+1skip|4sep5+1skip",
+        "0sep3+0sep3|2sep3+2sep3|3sep3+3sep3|4sep3+4sep3|5sep3+5sep3"
+        "||1sep5+1sep5|2sep5+2sep5|3sep5+3sep5|4sep5+4sep5|5sep5+5sep5",
+    ),
+    "darts": (
+        "0sep3+1sep5|1dil3+2dil5|0skip+3max3|2avg3+4sep3"
+        "||0skip+1sep3|0sep5+1dil3|1dil5+3skip|0max3+4avg3",
+        "0dil5+1dil3|0sep5+2sep5|1skip+2skip|3sep3+4dil3"
+        "||0dil3+1dil5|0sep3+2sep5|1skip+2dil3|3sep3+4skip",
+        "0max3+1avg3|0max3+1avg3|0max3+1avg3|0max3+1avg3"
+        "||0max3+1avg3|0max3+1avg3|0max3+1avg3|0max3+1avg3",
+        "0skip+1skip|0skip+1skip|0skip+2skip|2skip+3skip"
+        "||0skip+1skip|0skip+2skip|0skip+3skip|0skip+4skip",
+        "0sep3+1sep3|0sep3+1sep3|0skip+1sep3|0skip+2dil3"
+        "||0max3+1max3|1max3+2skip|0max3+2skip|1max3+2skip",
+        "0sep5+1sep5|1sep5+2sep5|2sep5+3sep5|3sep5+4sep5"
+        "||0sep3+1sep3|1sep3+2sep3|2sep3+3sep3|3sep3+4sep3",
+    ),
 }
 SPACE = next(iter(SPACES))
 
@@ -83,7 +111,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
     ContractError
         (LeakageError where it used what it must not see) at the first check that fails.
     """
-    from nassim.oneshot.base import OneShot
+    from nassim.oneshot.base import OneShot, serves
     from nassim.oneshot.supernet import supernet_of
 
     factory = one_shot_factory(method) if isinstance(method, str) else method
@@ -94,7 +122,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
             "nassim.oneshot.base.OneShot."
         )
     for space in SPACES:
-        if not example.edgewise or supernet_of(get_space(space)).edgewise:
+        if serves(supernet_of(get_space(space)), example):
             for check in _CHECKS:
                 check(factory, space)
     return tuple(check.__name__ for check in _CHECKS)
@@ -348,15 +376,14 @@ class _Watched:
 
 def _watched(supernet: Supernet) -> list[_Watched]:
     """Its edges; or all of it, where it runs whole architectures alone."""
-    from nassim.oneshot.mixed import MixedOp, running
-    from nassim.spaces.nasbench201 import OPERATIONS
+    from nassim.oneshot.mixed import MixedOp
 
     def of_an_edge(edge: MixedOp) -> Callable[[Gate], set[str]]:
         def uses(gate: Gate) -> set[str]:
             if isinstance(gate, int):
-                run = {OPERATIONS[gate]}
+                run = {edge.names[gate]}
             else:
-                run = {name for name, _ in running(gate)}
+                run = {name for name, _ in edge.running(gate)}
             return {name for name in edge.state_dict() if name.split(".")[1] in run}
 
         return uses
@@ -365,13 +392,12 @@ def _watched(supernet: Supernet) -> list[_Watched]:
         names = supernet.shared_names(supernet.space.architecture(tuple(gates)))
         return {name for parts in names.values() for name in parts}
 
-    if not supernet.edgewise:
-        return [_Watched("supernet", supernet, of_all)]
-    return [
+    edges = [
         _Watched(name, module, of_an_edge(module))
         for name, module in supernet.named_modules()
         if isinstance(module, MixedOp)
     ]
+    return edges or [_Watched("supernet", supernet, of_all)]
 
 
 def _every_step(at_step: Callable[[int, Trained], None]) -> Journal:
@@ -427,8 +453,10 @@ def _supernet(factory: Factory, space: str, seed: int = 0) -> Supernet:
 
     from nassim.oneshot.supernet import build_supernet
 
+    known = get_space(space)
     return build_supernet(
-        get_space(space),
+        known,
+        skeleton="RN" if known.has_skeleton else "",  # one cell of each kind
         channels=RECIPE.channels,
         cells=RECIPE.cells,
         classes=3,

@@ -1,7 +1,7 @@
 """Architectures as named numbers, for models that are linear in them.
 
-- ``nasnet``: of each cell, how often it uses each operation, how often a block pairs two
-  operations, and the mean number of its inputs;
+- ``nasnet``, ``darts``: of each cell, how often it uses each operation, how often a block (a node)
+  pairs two operations, and the mean number of its inputs;
 - ``feedforward``: which value each decision has, and for sizes and rates also its place among
   them;
 - ``nasbench101``: which vertex has which operation and which edges there are, in the canonical
@@ -11,7 +11,7 @@
   :func:`nassim.encodings.words`), and the number of words.
 
 Isomorphic architectures have equal features in ``nasbench101`` and ``feedforward``; in ``nasnet``
-the two halves of a block commute.
+and ``darts`` the two halves of a block commute.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ import numpy as np
 from nassim.encodings.tokens import words
 from nassim.errors import InputError
 from nassim.records import Architecture, FloatArray
-from nassim.spaces import get_space
+from nassim.spaces import darts, get_space, nasnet
 from nassim.spaces.feedforward import VALUES, Settings
-from nassim.spaces.nasnet import N_BLOCKS, OPERATIONS, blocks
 
 __all__ = ["FeatureEncoder", "features"]
 
@@ -108,15 +107,28 @@ class FeatureEncoder:
 
 
 def _of_nasnet(architecture: Architecture) -> Mapping[str, float]:
+    cells = [nasnet.blocks(architecture.decisions, cell) for cell in range(2)]
+    return _of_cells(cells, nasnet.OPERATIONS)
+
+
+def _of_darts(architecture: Architecture) -> Mapping[str, float]:
+    cells = [darts.nodes(architecture.decisions, cell) for cell in range(2)]
+    return _of_cells(cells, darts.OPERATIONS)
+
+
+def _of_cells(
+    cells: Sequence[Sequence[tuple[int, int, int, int]]], operations: Sequence[str]
+) -> Mapping[str, float]:
+    """Of a normal and a reduction cell of (input, operation, input, operation)."""
     counts: Counter[str] = Counter()
     means = {}
-    for number, cell in enumerate(("normal", "reduction")):
+    for name, cell in zip(("normal", "reduction"), cells, strict=True):
         inputs = 0
-        for in1, op1, in2, op2 in blocks(architecture.decisions, number):
-            first, second = OPERATIONS[min(op1, op2)], OPERATIONS[max(op1, op2)]
-            counts.update(f"{cell} {name}" for name in (first, second, f"{first}+{second}"))
+        for in1, op1, in2, op2 in cell:
+            first, second = operations[min(op1, op2)], operations[max(op1, op2)]
+            counts.update(f"{name} {what}" for what in (first, second, f"{first}+{second}"))
             inputs += in1 + in2
-        means[f"{cell} mean input"] = inputs / (2 * N_BLOCKS)
+        means[f"{name} mean input"] = inputs / (2 * len(cell))
     return {**counts, **means}
 
 
@@ -151,6 +163,7 @@ def _of_words(architecture: Architecture) -> Mapping[str, float]:
 
 
 _OF_SPACE: dict[str, Callable[[Architecture], Mapping[str, float]]] = {
+    "darts": _of_darts,
     "feedforward": _of_feedforward,
     "nasbench101": _of_nasbench101,
     "nasnet": _of_nasnet,

@@ -1,7 +1,7 @@
 """Architectures as sequences of words, each word a few tokens.
 
 - ``nasnet``: 20 words of (input, operation), in the order of the blocks, the two of a block in a
-  fixed order, because they commute;
+  fixed order, because they commute; ``darts``: 16 such words;
 - ``nasbench201``, ``nasbench201_3nodes``: 6 or 3 words of one operation, in the order of the edges;
 - ``nasbench101``: a word for each vertex but the input, of its operation and, for each earlier
   vertex, whether it leads here; in the canonical order, so isomorphic cells have equal words;
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from nassim.errors import InputError
 from nassim.records import Architecture
+from nassim.spaces.darts import nodes
+from nassim.spaces.nasnet import blocks
 
 __all__ = ["PADDING", "UNKNOWN", "TokenEncoder", "words"]
 
@@ -32,6 +34,11 @@ UNKNOWN = 1
 
 Word = tuple[str, ...]
 
+# spaces of a normal and a reduction cell of (input, operation, input, operation)
+_BLOCKS: dict[str, Callable[[tuple[int, ...], int], Sequence[tuple[int, int, int, int]]]] = {
+    "darts": nodes,
+    "nasnet": blocks,
+}
 _WORD = re.compile(r"(?:\([^()]*\)|[^\s,;|\[\]{}()])+")
 _TOKEN = re.compile(r"[^\s,;:=()'\"]+")
 
@@ -57,10 +64,15 @@ def words(architecture: Architecture) -> tuple[Word, ...]:
     if not decisions:
         found = (tuple(_TOKEN.findall(word)) for word in _WORD.findall(architecture.id))
         return tuple(word for word in found if word) or ((architecture.id,),)
-    if architecture.space == "nasnet":
-        halves = [decisions[at : at + 2] for at in range(0, len(decisions), 2)]
-        blocks = [sorted(halves[at : at + 2]) for at in range(0, len(halves), 2)]
-        return tuple((f"from {source}", f"choice {op}") for block in blocks for source, op in block)
+    if architecture.space in _BLOCKS:
+        read = _BLOCKS[architecture.space]
+        halves = [
+            half
+            for cell in range(2)
+            for in1, op1, in2, op2 in read(decisions, cell)
+            for half in sorted([(in1, op1), (in2, op2)])
+        ]
+        return tuple((f"from {source}", f"choice {op}") for source, op in halves)
     return tuple((f"choice {value}",) for value in decisions)
 
 

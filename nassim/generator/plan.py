@@ -216,10 +216,10 @@ def _grid(table: Mapping[str, Any], recipes: Mapping[str, Recipe], folder: Path)
     if table["recipe"] not in recipes:
         raise unknown_name("recipe", table["recipe"], recipes)
     skeleton = recipes[table["recipe"]].skeleton
-    if skeleton and space.name != "nasnet":
+    if skeleton and not space.has_skeleton:
         raise InputError(
-            f"recipe {table['recipe']!r} has key 'skeleton' {skeleton!r}, which is for space "
-            f"'nasnet'; {where} trains {table['space']!r} by it."
+            f"recipe {table['recipe']!r} has key 'skeleton' {skeleton!r}, which is for spaces "
+            f"'nasnet' and 'darts'; {where} trains {table['space']!r} by it."
         )
     values = dict(table)
     for key, kind in (("datasets", str), ("seeds", int), ("architectures", str)):

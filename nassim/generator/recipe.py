@@ -23,10 +23,10 @@ class Recipe:
 
     Cross-entropy, minimised by ``optimizer``: ``sgd``, or ``adamw`` (which has no use for
     ``momentum`` and ``nesterov``, and wants a ``learning_rate`` of about 0.001). For images
-    alone: ``channels`` and ``cells`` (normal cells a stage) are the network's, and of space
-    ``nasnet`` also the ``skeleton`` (see ``NASNetNetwork``; empty: its own); images larger than
-    ``resolution`` pixels are averaged down to it (0 keeps all); ``shift``, ``cutout`` are in
-    pixels (0 is off); ``flip`` mirrors half of the images, where a dataset's images may be
+    alone: ``channels`` and ``cells`` (normal cells a stage) are the network's, and of spaces
+    ``nasnet`` and ``darts`` also the ``skeleton`` (see ``StackedCells``; empty: its own); images
+    larger than ``resolution`` pixels are averaged down to it (0 keeps all); ``shift``, ``cutout``
+    are in pixels (0 is off); ``flip`` mirrors half of the images, where a dataset's images may be
     mirrored. ``schedule`` is ``cosine`` (to zero, every step), ``constant`` or ``step`` (a tenth
     at half and at three quarters). Accuracy is measured every ``valid_every``-th epoch and after
     the last; on the test inputs every ``test_every``-th (0: after the last only). A run that

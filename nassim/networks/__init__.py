@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 NETWORKS: dict[str, str] = {
+    "darts": "nassim.networks.darts:DARTSNetwork",
     "feedforward": "nassim.networks.feedforward:FeedforwardNetwork",
     "nasbench101": "nassim.networks.nasbench101:NASBench101Network",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
@@ -45,7 +46,7 @@ def build_network(
     Inputs are images (n, channels, height, width) or features (n, features); ``input_shape`` is
     (height, width, channels) or (features,), as in a dataset's record. ``channels`` is the width
     of the first stage, ``cells`` the number of normal cells a stage; both are for images only.
-    ``skeleton`` is for space ``nasnet`` (see ``NASNetNetwork``; empty: its own).
+    ``skeleton`` is for spaces ``nasnet`` and ``darts`` (see ``StackedCells``; empty: its own).
     Weights are drawn from ``generator`` (seed 0 where none is given), never from torch's global
     one. A network may have a method ``fit_embedding``, to be called with the training features
     (n, features) before training, and a ``learning_rate_factor``.
@@ -73,10 +74,10 @@ def build_network(
     for name, value in numbers.items():
         if value < 1:
             raise InputError(f"A network cannot have {name} {value}; expected 1 or more.")
-    if skeleton and architecture.space != "nasnet":
+    if skeleton and not space.has_skeleton:
         raise InputError(
             f"Networks of space {architecture.space!r} have one skeleton; {skeleton!r} was given. "
-            "Leave it out, or take space 'nasnet'."
+            "Leave it out, or take space 'nasnet' or 'darts'."
         )
     cls = load(NETWORKS[architecture.space])
     sizes_and_order: dict[str, Any] = {"channels": channels, "cells": cells, "classes": classes}

@@ -13,18 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nassim.networks.stacked import Place, StackedCells
 from nassim.records import Architecture
 from nassim.spaces.nasnet import OPERATIONS, Block, blocks
 
-__all__ = ["NASNetNetwork"]
+__all__ = [
+    "AveragePool",
+    "Cell",
+    "FactorizedReduction",
+    "Identity",
+    "MaxPool",
+    "NASNetNetwork",
+    "ReLUConv",
+    "add_blocks",
+    "loose_blocks",
+    "operation",
+    "shifted",
+]
 
 
-class NASNetNetwork(nn.Module):
-    """Images (n, inputs, height, width) to scores (n, classes).
-
-    ``skeleton`` is the order of the cells: ``N`` stands for ``cells`` normal cells, ``R`` for one
-    reduction cell. In ``RN`` the reduction comes first, as in the paper's networks for ImageNet.
-    """
+class NASNetNetwork(StackedCells):
+    """Images (n, inputs, height, width) to scores (n, classes); see :class:`StackedCells`."""
 
     def __init__(
         self,
@@ -36,29 +45,20 @@ class NASNetNetwork(nn.Module):
         inputs: int,
         skeleton: str = "NRN",
     ) -> None:
-        super().__init__()
-        normal, reduction = (blocks(architecture.decisions, cell) for cell in range(2))
-        self.stem = nn.Sequential(_conv(inputs, channels, 3), nn.BatchNorm2d(channels))
-        stages = {"N": [(normal, 1)] * cells, "R": [(reduction, 2)]}
-        plan = [cell for letter in skeleton for cell in stages[letter]]
-        self.cells = nn.ModuleList()
-        width = channels
-        before_last, last = channels, channels  # channels of the two previous outputs
-        halved = False  # whether the output before the last is twice as large as the last
-        for cell, stride in plan:
-            width *= stride
-            made = Cell(cell, before_last, last, width, stride, halve_first=halved)
-            self.cells.append(made)
-            before_last, last = last, made.channels
-            halved = stride == 2
-        self.head = nn.Linear(last, classes)
+        def make(place: Place, first_inputs: int, second_inputs: int) -> Cell:
+            cell = blocks(architecture.decisions, int(place.reduction))
+            return Cell(
+                cell, first_inputs, second_inputs, place.width, place.stride, place.halve_first
+            )
 
-    def forward(self, x: Tensor) -> Tensor:
-        before_last = last = self.stem(x)
-        for cell in self.cells:
-            before_last, last = last, cell(before_last, last)
-        scores: Tensor = self.head(F.relu(last).mean(dim=(2, 3)))
-        return scores
+        super().__init__(
+            make,
+            channels=channels,
+            cells=cells,
+            classes=classes,
+            inputs=inputs,
+            skeleton=skeleton,
+        )
 
 
 class Cell(nn.Module):
@@ -81,36 +81,58 @@ class Cell(nn.Module):
         self.sources: list[tuple[int, int]] = []
         for in1, op1, in2, op2 in cell:
             self.sources.append((in1, in2))
-            for source, operation in ((in1, op1), (in2, op2)):
+            for source, number in ((in1, op1), (in2, op2)):
                 # only the cell's inputs are large; blocks are already reduced
-                self.operations.append(_operation(operation, width, stride if source < 2 else 1))
-        used = {source for pair in self.sources for source in pair}
-        self.loose = [k + 2 for k in range(len(cell)) if k + 2 not in used]
+                made = operation(OPERATIONS[number], width, stride if source < 2 else 1)
+                self.operations.append(made)
+        self.loose = loose_blocks(cell)
         self.channels = width * len(self.loose)
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
         states = [self.first(F.relu(before_last)), self.second(F.relu(last))]
-        active: list[Tensor | None] = [None] * (len(self.sources) + 2)  # ReLU of states, if needed
-
-        def apply(operation: nn.Module, source: int) -> Tensor:
-            if not operation.needs_relu:
-                output: Tensor = operation(states[source])
-                return output
-            rectified = active[source]
-            if rectified is None:
-                rectified = active[source] = F.relu(states[source])
-            output = operation(rectified)
-            return output  # noqa: RET504  # typed
-
-        for k, (in1, in2) in enumerate(self.sources):
-            a = apply(self.operations[2 * k], in1)
-            states.append(a + apply(self.operations[2 * k + 1], in2))
+        add_blocks(states, self.sources, self.operations)  # type: ignore[arg-type]  # a ModuleList
         ends = [states[k] for k in self.loose]
         return ends[0] if len(ends) == 1 else torch.cat(ends, dim=1)
 
 
-def _operation(operation: int, width: int, stride: int) -> nn.Module:
-    name = OPERATIONS[operation]
+def add_blocks(
+    states: list[Tensor],
+    sources: Sequence[tuple[int, int]],
+    operations: Sequence[nn.Module],
+) -> None:
+    """Append to the states of a cell those of its blocks, each the sum of two operations.
+
+    ``operations`` are two for each pair of ``sources``. One whose ``needs_relu`` is True is given
+    the ReLU of its source, which is computed once for all of them.
+    """
+    active: dict[int, Tensor] = {}  # ReLU of states, if needed
+
+    def apply(operation: nn.Module, source: int) -> Tensor:
+        if not operation.needs_relu:
+            output: Tensor = operation(states[source])
+            return output
+        if source not in active:
+            active[source] = F.relu(states[source])
+        output = operation(active[source])
+        return output  # noqa: RET504  # typed
+
+    for k, (in1, in2) in enumerate(sources):
+        a = apply(operations[2 * k], in1)
+        states.append(a + apply(operations[2 * k + 1], in2))
+
+
+def loose_blocks(cell: Sequence[Block]) -> list[int]:
+    """The numbers, from 2, of the blocks that no block uses.
+
+    >>> loose_blocks([(0, 0, 1, 0), (0, 0, 2, 0), (0, 0, 1, 0)])
+    [3, 4]
+    """
+    used = {source for in1, _, in2, _ in cell for source in (in1, in2)}
+    return [k + 2 for k in range(len(cell)) if k + 2 not in used]
+
+
+def operation(name: str, width: int, stride: int) -> nn.Module:
+    """An operation on states of ``width`` channels."""
     if name == "sep3":
         return SeparableConv(width, 3, stride)
     if name == "sep5":
@@ -149,9 +171,13 @@ class FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # odd sizes: the last row is zeros
-        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted(x))], dim=1))
         return y
+
+
+def shifted(x: Tensor) -> Tensor:
+    """Images (n, channels, height, width) by a pixel; what comes in at the end is zeros."""
+    return F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
 
 
 class SeparableConv(nn.Module):

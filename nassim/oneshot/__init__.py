@@ -32,7 +32,9 @@ ONE_SHOT: dict[str, str] = {
 }
 
 SUPERNETS: dict[str, str] = {
+    "darts": "nassim.oneshot.supernet_cells:DARTSSupernet",
     "nasbench101": "nassim.oneshot.supernet101:NASBench101Supernet",
     "nasbench201": "nassim.oneshot.supernet:NASBench201Supernet",
     "nasbench201_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
+    "nasnet": "nassim.oneshot.supernet_cells:NASNetSupernet",
 }

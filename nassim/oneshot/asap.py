@@ -14,6 +14,8 @@ that steps get cheaper and nothing is left to discretise.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -41,6 +43,9 @@ _FIRST, _GRACE, _LAST = 1.6, 1.0, 0.05  # temperatures
 
 class ASAP(MixtureSearch):
     """An annealed softmax whose weakest operations are removed on the way (ASAP)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ __all__ = [
     "check_space",
     "cosine",
     "positive",
+    "serves",
     "weight_optimizer",
 ]
 
@@ -107,6 +108,8 @@ class OneShot(ABC):
     # it weighs or draws the operations of each decision by themselves; without that, it runs whole
     # architectures alone, and every supernet will do (see ``Supernet.edgewise``)
     edgewise: ClassVar[bool] = True
+    drawing: ClassVar[bool] = False  # it draws each decision by itself (``Supernet.drawable``)
+    mixing: ClassVar[bool] = False  # it weighs all options of each edge (``Supernet.mixable``)
     # options that make it cheap enough to be checked each time the tests run
     quick_options: ClassVar[Mapping[str, object]] = {}
 
@@ -124,15 +127,40 @@ class OneShot(ABC):
         """
 
 
+def serves(supernet: type[Supernet], method: OneShot | type[OneShot]) -> bool:
+    """Whether a supernet can be trained by a method."""
+    return (
+        supernet.edgewise >= method.edgewise
+        and supernet.drawable >= method.drawing
+        and supernet.mixable >= method.mixing
+    )
+
+
 def check_space(method: OneShot, space: Space) -> None:
     """Refuse (InputError) a space without a supernet, or with one that the method cannot train."""
-    if method.edgewise and not supernet_of(space).edgewise:
-        able = [name for name, path in ONE_SHOT.items() if not load(path).edgewise]
-        raise InputError(
-            f"One-shot method {type(method).__name__} weighs or draws the operations of each "
-            f"decision by themselves, and the supernet of space {space.name!r} runs whole "
-            f"architectures alone; expected one of {', '.join(able)}, or another space."
+    supernet = supernet_of(space)
+    if serves(supernet, method):
+        return
+    if method.edgewise:
+        problem = (
+            "weighs or draws the operations of each decision by themselves, and the supernet of "
+            f"space {space.name!r} has decisions that are no operations"
         )
+    elif method.drawing:
+        problem = (
+            "draws each decision by itself, and not any decisions together are an architecture of "
+            f"space {space.name!r}"
+        )
+    else:
+        problem = (
+            f"weighs all operations at once, and the supernet of space {space.name!r} runs whole "
+            "architectures alone"
+        )
+    able = [name for name, path in ONE_SHOT.items() if serves(supernet, load(path))]
+    raise InputError(
+        f"One-shot method {type(method).__name__} {problem}; expected one of {', '.join(able)}, or "
+        "another space."
+    )
 
 
 def cosine(rate: float, done: int, steps: int) -> float:

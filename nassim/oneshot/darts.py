@@ -11,11 +11,14 @@ of a Hessian and a vector within is a central difference.
 - Pooling has no batch norm behind it (paper: it has), so that a single operation is what it is in
   a stand-alone network.
 - Discretise: each edge keeps the best operation but ``none``. The paper also keeps two edges a
-  node, which a cell of NAS-Bench-201 does not ask for. ``none`` takes its share of the softmax.
+  node; so does this in space ``darts``, but a cell of NAS-Bench-201 does not ask for it. ``none``
+  takes its share of the softmax.
 - Warm-up is none (``warmup=0``), as in the paper.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -44,6 +47,9 @@ _RADIUS = 0.01  # of the central difference, over the norm of the vector
 
 class DARTS(MixtureSearch):
     """Operations weighted by a softmax that is learned beside the weights (DARTS)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -12,12 +12,13 @@ its second one (a ranking of operations that no longer changes) is left out.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from nassim.oneshot.base import Journal, Trained, cosine, positive
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.mixture import (
-    SKIP,
     Mixture,
     MixtureSearch,
     alpha_step,
@@ -34,6 +35,9 @@ __all__ = ["DARTSPlus"]
 
 class DARTSPlus(MixtureSearch):
     """DARTS that ends when its cell has too many skip connections (DARTS+)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -64,7 +68,7 @@ class DARTSPlus(MixtureSearch):
             loss = weight_step(mixture, weights, rate, next(batches))
             note(journal, step, mixture, loss)
             journal.finished(step, self.steps, mixture)
-            skips = mixture.discretise().decisions.count(SKIP)
+            skips = mixture.skips()
             if not self.frozen(step) and skips >= self.max_skips:
                 journal.note(step, "stopped_at_skips", skips)
                 break

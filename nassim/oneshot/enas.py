@@ -54,6 +54,8 @@ class ENAS(OneShot):
     """Paths are drawn by an LSTM that learns from their accuracy, by REINFORCE (ENAS)."""
 
     architecture_share: ClassVar[float] = 0.5
+    edgewise: ClassVar[bool] = False
+    drawing: ClassVar[bool] = True
     quick_options: ClassVar[Mapping[str, object]] = {
         "steps": 8,
         "round_steps": 4,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nassim.networks.nasbench201 import operation
 from nassim.oneshot.partial import first_channels, shuffle
-from nassim.spaces.nasbench201 import OPERATIONS
 
-__all__ = ["Gate", "Gates", "MixedOp", "Some", "running"]
+__all__ = ["Gate", "Gates", "MixedOp", "Some", "without_scales"]
 
 
 class Some(NamedTuple):
@@ -30,7 +29,7 @@ Gates = Sequence[Gate]
 
 
 class MixedOp(nn.Module):
-    """The operations of an edge on images of ``width`` channels, each with its own weights.
+    """The operations of an edge, each with its own weights.
 
     A gate is the number of an operation, which alone is run, or weights (operations,), of which
     those that are not zero are run and added, or :class:`Some` operations. ``none`` has no weights
@@ -39,22 +38,33 @@ class MixedOp(nn.Module):
     sum of the weights, and then all are shuffled. What is not run gets no gradient (``grad`` stays
     None), so that an optimizer neither decays it nor moves it by an old momentum; its batch-norm
     statistics stay too.
+
+    Parameters
+    ----------
+    options
+        The operations by name, in the order of the numbers of a gate; None for ``none``.
+    stride
+        Of the operations: what passes by is pooled to be as small.
+    affine
+        Whether batch norms have a scale and a shift.
     """
 
-    def __init__(self, width: int, *, affine: bool = True) -> None:
+    def __init__(
+        self, options: Mapping[str, nn.Module | None], *, stride: int = 1, affine: bool = True
+    ) -> None:
         super().__init__()
+        self.names = tuple(options)
+        self.stride = stride
         self.parts = 1
         self.options = nn.ModuleDict(
-            {name: operation(name, width) for name in OPERATIONS if name != "none"}
+            {name: option for name, option in options.items() if option is not None}
         )
         if not affine:
-            for sequence in self.options.values():
-                if isinstance(sequence, nn.Sequential):
-                    sequence[-1] = nn.BatchNorm2d(width, affine=False)
+            without_scales(self.options)
 
     def forward(self, x: Tensor, gate: Gate) -> Tensor | None:
         if isinstance(gate, int):
-            name = OPERATIONS[gate]
+            name = self.names[gate]
             return None if name == "none" else self.options[name](x)
         if self.parts == 1:
             return self._mixed(x, gate)
@@ -62,12 +72,16 @@ class MixedOp(nn.Module):
         x, rest = x[:, :mixed_channels], x[:, mixed_channels:]
         mixed = self._mixed(x, gate)
         weights = gate.weights if isinstance(gate, Some) else gate
-        parts = [torch.zeros_like(x) if mixed is None else mixed, weights.sum() * rest]
+        if self.stride > 1:
+            rest = F.max_pool2d(rest, self.stride, ceil_mode=True)
+        if mixed is None:
+            mixed = torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+        parts = [mixed, weights.sum() * rest]
         return shuffle(torch.cat(parts, dim=1), self.parts)
 
     def _mixed(self, x: Tensor, gate: Tensor | Some) -> Tensor | None:
         total: Tensor | None = None
-        for name, weight in running(gate):
+        for name, weight in self.running(gate):
             if name == "none":
                 continue
             term = weight * self._run(name, x)
@@ -79,13 +93,21 @@ class MixedOp(nn.Module):
         y: Tensor = option(x) if self.parts == 1 else first_channels(option, x)
         return y
 
+    def running(self, gate: Tensor | Some) -> Iterator[tuple[str, Tensor]]:
+        """The operations that a gate runs, by name, with their weights."""
+        if isinstance(gate, Some):
+            for number, weight in zip(gate.numbers, gate.weights, strict=True):
+                yield self.names[number], weight
+        else:
+            for name, weight in zip(self.names, gate, strict=True):
+                if weight:
+                    yield name, weight
 
-def running(gate: Tensor | Some) -> Iterator[tuple[str, Tensor]]:
-    """The operations that a gate runs, by name, with their weights."""
-    if isinstance(gate, Some):
-        for number, weight in zip(gate.numbers, gate.weights, strict=True):
-            yield OPERATIONS[number], weight
-    else:
-        for name, weight in zip(OPERATIONS, gate, strict=True):
-            if weight:
-                yield name, weight
+
+def without_scales(module: nn.Module) -> None:
+    """Take scale and shift from all batch norms of a module."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.affine = False
+            norm.register_parameter("weight", None)
+            norm.register_parameter("bias", None)

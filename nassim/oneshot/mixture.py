@@ -22,7 +22,6 @@ from nassim.oneshot.mixed import Gates
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import OPERATIONS
 
 __all__ = [
     "ALPHA_DECAY",
@@ -40,7 +39,7 @@ __all__ = [
     "weight_step",
 ]
 
-NONE, SKIP = OPERATIONS.index("none"), OPERATIONS.index("skip_connect")
+NONE, SKIP = 0, 1  # options of each edge of a supernet
 ALPHA_DECAY = 1e-3  # the weight decay of the alphas
 _NOTE_EVERY = 20  # steps
 _CLIP = 5.0  # the norm of the gradient of all weights, as DARTS has it
@@ -49,9 +48,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Mixture(Trained):
-    """A supernet and its alphas (decisions, operations), which say how much each operation counts.
+    """A supernet and its alphas (edges, options), which say how much each operation counts.
 
-    ``alive`` (decisions, operations) is 1, or 0 where an operation was removed for good; what is
+    ``alive`` (edges, options) is 1, or 0 where an operation was removed for good; what is
     removed has weight 0 and is not run.
     """
 
@@ -63,7 +62,7 @@ class Mixture(Trained):
         self.register_buffer("alive", torch.ones_like(alphas))
 
     def gates(self) -> Tensor:
-        """The weights of the operations (decisions, operations); here a softmax per decision."""
+        """The weights of the operations (edges, options); here a softmax per edge."""
         return torch.softmax(self.logits(), dim=1)
 
     def logits(self) -> Tensor:
@@ -76,10 +75,13 @@ class Mixture(Trained):
         return [parameter for name, parameter in named if not name.startswith("supernet.")]
 
     def discretise(self) -> Architecture:
-        """On each edge the operation of most weight other than ``none``."""
-        gates = self.gates().detach().clone()
-        gates[:, NONE] = -1
-        return self.supernet.space.architecture(tuple(gates.argmax(dim=1).tolist()))
+        """What the weights come to, see :meth:`nassim.oneshot.supernet.Supernet.discretise`."""
+        return self.supernet.discretise(self.gates().detach())
+
+    def skips(self) -> int:
+        """How many edges of the discretised cell are identities."""
+        chosen = self.supernet.chosen(self.discretise())
+        return sum(option == SKIP for _edge, option in chosen)
 
     def alone(self, architecture: Architecture) -> Gates:
         """The gates that an architecture is scored by."""
@@ -96,8 +98,8 @@ class Mixture(Trained):
                 if getattr(architecture, same) == getattr(chosen, same):
                     return architecture
         logs = torch.log(self.gates().detach().double().clamp_min(1e-30)).cpu()
-        rows = torch.arange(len(logs))
-        sums = [float(logs[rows, list(one.decisions)].sum()) for one in architectures]
+        edges_of = [zip(*self.supernet.chosen(one), strict=True) for one in architectures]
+        sums = [float(logs[list(edges), list(options)].sum()) for edges, options in edges_of]
         return architectures[int(np.argmax(sums))]
 
 
@@ -170,8 +172,8 @@ def share(name: str, value: float) -> None:
 
 
 def small_alphas(supernet: Supernet, rng: np.random.Generator) -> Tensor:
-    """Alphas (decisions, operations) drawn from a normal of deviation 0.001, as DARTS begins."""
-    shape = supernet.space.n_decisions, len(OPERATIONS)
+    """Alphas (edges, options) drawn from a normal of deviation 0.001, as DARTS begins."""
+    shape = len(supernet.targets), len(supernet.options)
     device = next(supernet.parameters()).device
     return torch.from_numpy(1e-3 * rng.standard_normal(shape)).float().to(device)
 
@@ -187,7 +189,7 @@ def mixture_loss(
     Parameters
     ----------
     gates
-        Weights (decisions, operations).
+        Weights (edges, options).
     parameters
         Take the place of the supernet's own.
     """
@@ -229,7 +231,7 @@ def note(journal: Journal, step: int, mixture: Mixture, loss: float) -> None:
         gates = mixture.gates().detach()
         shares = gates / gates.sum(dim=1, keepdim=True)
         journal.note(step, "train_loss", loss)
-        journal.note(step, "skips", mixture.discretise().decisions.count(SKIP))
+        journal.note(step, "skips", mixture.skips())
         journal.note(step, "entropy", float(torch.special.entr(shares).sum(dim=1).mean()))
 
 

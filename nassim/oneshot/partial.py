@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nassim.networks.nasnet import FactorizedReduction, shifted
+
 __all__ = ["first_channels", "shuffle"]
 
 
@@ -17,17 +19,36 @@ def first_channels(option: nn.Module, x: Tensor) -> Tensor:
     ``x`` is (n, channels, height, width); statistics of these channels alone move. Equal to the
     operation itself where ``x`` has all channels.
     """
-    if not isinstance(option, nn.Sequential):
-        return cast(Tensor, option(x))
+    if isinstance(option, nn.Sequential):
+        for layer in option:
+            x = first_channels(layer, x)
+        return x
+    if isinstance(option, FactorizedReduction):
+        half = x.shape[1] // 2
+        even = _convolved(option.even, x, half)
+        odd = _convolved(option.odd, shifted(x), x.shape[1] - half)
+        return _normalised(option.norm, torch.cat([even, odd], dim=1))
+    if isinstance(option, nn.Conv2d):
+        return _convolved(option, x, x.shape[1])
+    if isinstance(option, nn.BatchNorm2d):
+        return _normalised(option, x)
+    return cast(Tensor, option(x))  # what has no weights
+
+
+def _convolved(conv: nn.Conv2d, x: Tensor, outputs: int) -> Tensor:
+    """A dense or a depthwise convolution, to so many channels."""
+    assert not isinstance(conv.padding, str)
     n = x.shape[1]
-    activation, conv, norm = option
-    assert isinstance(conv, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
+    groups = 1 if conv.groups == 1 else n
+    weight = conv.weight[:outputs, : n // groups]
+    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, groups)
+
+
+def _normalised(norm: nn.BatchNorm2d, y: Tensor) -> Tensor:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
-    assert not isinstance(conv.padding, str)
-    y = F.conv2d(activation(x), conv.weight[:n, :n], stride=conv.stride, padding=conv.padding)
+    n = y.shape[1]
     if norm.training:
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)

@@ -11,17 +11,18 @@ by; then channels are shuffled. A second softmax, over the edges into a node, we
 - Scores: an operation has weights of a stand-alone network's width, and only the first part of
   them is trained. So an architecture is scored with partial channels too, not as it would stand
   alone.
-- Discretise: each edge keeps the best operation but ``none``. The paper keeps two edges a node by
-  the product of both weights; in NAS-Bench-201 the edges' weights decide nothing in the end.
+- Discretise: in space ``darts`` two edges a node are kept by the product of both weights, as in the
+  paper; in NAS-Bench-201 each edge keeps the best operation but ``none``, and the edges' weights
+  decide nothing in the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nassim.errors import InputError
@@ -42,13 +43,15 @@ from nassim.oneshot.mixture import (
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS
 
 __all__ = ["PCDARTS"]
 
 
 class PCDARTS(MixtureSearch):
     """DARTS on a part of the channels, with a weight for each edge (PC-DARTS)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -96,15 +99,17 @@ class PartialMixture(Mixture):
 
     def gates(self) -> Tensor:
         into: dict[int, list[int]] = {}
-        for edge, (_, to) in enumerate(EDGES[: len(self.edges)]):
+        for edge, to in enumerate(self.supernet.targets):
             into.setdefault(to, []).append(edge)  # edges are in the order of their targets
         weights = torch.cat([torch.softmax(self.edges[edges], dim=0) for edges in into.values()])
         return weights[:, None] * super().gates()
 
     def alone(self, architecture: Architecture) -> Gates:
         """As weights, so that it runs on the first channels, as in the training."""
-        decisions = torch.tensor(architecture.decisions, device=self.alphas.device)
-        return F.one_hot(decisions, len(OPERATIONS)).float().unbind()
+        edges, options = zip(*self.supernet.chosen(architecture), strict=True)
+        weights = torch.zeros_like(self.alphas)
+        weights[list(edges), list(options)] = 1
+        return weights.unbind()
 
     def score(
         self,

@@ -44,16 +44,17 @@ from nassim.oneshot.mixture import (
     weight_step,
 )
 from nassim.oneshot.supernet import Supernet
-from nassim.spaces.nasbench201 import OPERATIONS
 
 __all__ = ["RobustDARTS", "has_grown", "hessian_eigenvalue", "largest_eigenvalue"]
 
 _WINDOW, _BACK, _FIRST = 5, 4, 5  # values: of a running mean, to look back, before the first look
-_DROPPED = [name for k, name in enumerate(OPERATIONS) if k not in (NONE, SKIP)]
 
 
 class RobustDARTS(MixtureSearch):
     """DARTS that ends when the loss bends sharply, or with more regularisation (RobustDARTS)."""
+
+    edgewise: ClassVar[bool] = False  # edges need not be decisions
+    mixing: ClassVar[bool] = True
 
     quick_options: ClassVar[Mapping[str, object]] = {"steps": 3, "batch_size": 8, "every": 3}
 
@@ -91,7 +92,8 @@ class RobustDARTS(MixtureSearch):
         judged, start = next(others), small_alphas(supernet, rng)
         values: list[float] = []
         past: list[Tensor] = []
-        with dropping(supernet, _DROPPED, rng, whole=True) as drop:
+        dropped = [name for k, name in enumerate(supernet.options) if k not in (NONE, SKIP)]
+        with dropping(supernet, dropped, rng, whole=True) as drop:
             for step in range(1, self.steps + 1):
                 drop.rate = self.drop_path * (step - 1) / self.steps
                 if not self.frozen(step):

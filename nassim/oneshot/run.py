@@ -95,6 +95,7 @@ def run_one_shot(
             space,
             channels=recipe.channels,
             cells=recipe.cells,
+            skeleton=recipe.skeleton,
             classes=data.classes,
             inputs=images.record.shape[-1],
             affine=method.affine,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nassim.errors import InputError
 from nassim.loading import load
 from nassim.networks.initialise import initialise
-from nassim.networks.nasbench201 import Cell, NASBench201Network
+from nassim.networks.nasbench201 import Cell, NASBench201Network, operation
 from nassim.oneshot import SUPERNETS
 from nassim.oneshot.mixed import Gates, MixedOp
 from nassim.records import Architecture
@@ -35,6 +35,7 @@ __all__ = [
     "Supernet",
     "build_supernet",
     "joined",
+    "mixed_op",
     "supernet_of",
 ]
 
@@ -46,10 +47,19 @@ class Supernet(nn.Module, ABC):
     what images meet first, whatever the architecture. ``operations`` are the decisions that choose
     an operation: of any architecture, they may be exchanged for any others. ``edgewise`` says that
     these are all decisions, and that a gate may also be weights of the operations of its decision;
-    without it a supernet runs whole architectures of its space alone.
+    without it a supernet runs whole architectures of its space alone. ``drawable`` says that any
+    decisions together are an architecture.
+
+    ``mixable`` says that gates may also be weights of the ``options`` of each edge, of which the
+    first is ``none`` and the second the identity, whether edges are decisions or not. ``targets``
+    are the nodes that the edges lead to, as numbers.
     """
 
     edgewise: ClassVar[bool]
+    drawable: ClassVar[bool] = False
+    mixable: ClassVar[bool] = False
+    options: tuple[str, ...] = ()
+    targets: tuple[int, ...] = ()
     space: Space
     sizes: dict[str, int]
     operations: tuple[int, ...]
@@ -69,6 +79,19 @@ class Supernet(nn.Module, ABC):
 
         Where these are several, they are joined along the second axis (:func:`joined`).
         """
+
+    def discretise(self, weights: Tensor) -> Architecture:
+        """The architecture that weights (edges, options) come to; of those that are ``mixable``.
+
+        Here each edge is a decision, and keeps the option of most weight other than ``none``.
+        """
+        weights = weights.clone()
+        weights[:, 0] = -1
+        return self.space.architecture(tuple(weights.argmax(dim=1).tolist()))
+
+    def chosen(self, architecture: Architecture) -> list[tuple[int, int]]:
+        """The edges of an architecture, and the option of each; here every decision is one."""
+        return list(enumerate(architecture.decisions))
 
     def standalone(self, architecture: Architecture) -> nn.Module:
         """The architecture's own network with a copy of the weights and statistics it has here."""
@@ -106,19 +129,21 @@ def build_supernet(
     cells: int,
     classes: int,
     inputs: int,
+    skeleton: str = "",
     affine: bool = True,
     generator: torch.Generator | None = None,
 ) -> Supernet:
     """The supernet of a space, its weights drawn from ``generator`` (seed 0 where none is given).
 
-    Sizes are those of :func:`nassim.networks.build_network`; without ``affine`` batch norms within
-    operations have no scale and shift.
+    Sizes and skeleton are those of :func:`nassim.networks.build_network`; without ``affine`` batch
+    norms within operations have no scale and shift.
 
     Raises
     ------
     InputError
         if the space has none.
     """
+    order = {"skeleton": skeleton} if skeleton else {}
     return supernet_of(space)(
         space,
         channels=channels,
@@ -127,6 +152,7 @@ def build_supernet(
         inputs=inputs,
         affine=affine,
         generator=generator,
+        **order,
     )
 
 
@@ -136,7 +162,7 @@ class MixedCell(nn.Module):
     def __init__(self, n_decisions: int, width: int, *, affine: bool) -> None:
         super().__init__()
         self.ends = EDGES[:n_decisions]
-        self.edges = nn.ModuleList(MixedOp(width, affine=affine) for _ in self.ends)
+        self.edges = nn.ModuleList(mixed_op(width, affine=affine) for _ in self.ends)
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         nodes: dict[int, Tensor] = {0: x}
@@ -147,6 +173,12 @@ class MixedCell(nn.Module):
                 nodes[to] = nodes[to] + term if to in nodes else term
         output = self.ends[-1][1]
         return nodes[output] if output in nodes else x.new_zeros(x.shape)
+
+
+def mixed_op(width: int, *, affine: bool = True) -> MixedOp:
+    """An edge on images of so many channels."""
+    options = {name: None if name == "none" else operation(name, width) for name in OPERATIONS}
+    return MixedOp(options, affine=affine)
 
 
 class NASBench201Supernet(Supernet):
@@ -167,6 +199,9 @@ class NASBench201Supernet(Supernet):
     """
 
     edgewise: ClassVar[bool] = True
+    drawable: ClassVar[bool] = True
+    mixable: ClassVar[bool] = True
+    options = OPERATIONS
 
     def __init__(
         self,
@@ -188,6 +223,7 @@ class NASBench201Supernet(Supernet):
         self.space = space
         self.sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
         self.operations = tuple(range(space.n_decisions))
+        self.targets = tuple(to for _, to in EDGES[: space.n_decisions])
         nothing = space.architecture((0,) * space.n_decisions)
         skeleton = NASBench201Network(nothing, **self.sizes)
         self.stem, self.norm, self.head = skeleton.stem, skeleton.norm, skeleton.head

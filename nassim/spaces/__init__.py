@@ -10,6 +10,7 @@ from nassim.spaces.base import Space
 __all__ = ["SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
+    "darts": "nassim.spaces.darts:DARTSSpace",
     "feedforward": "nassim.spaces.feedforward:FeedforwardSpace",
     "nasbench101": "nassim.spaces.nasbench101:NASBench101Space",
     "nasbench201": "nassim.spaces.nasbench201:NASBench201Space",

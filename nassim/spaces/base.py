@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,12 +24,14 @@ class Space(ABC):
     """A search space: tuples of small integers, one per decision, and their text.
 
     ``n_choices[k]`` is the number of values of decision ``k``: a decision is legal where
-    ``0 <= value < n_choices[k]``. ``input_sizes`` names the sizes of one input of its networks.
+    ``0 <= value < n_choices[k]``. ``input_sizes`` names the sizes of one input of its networks,
+    and ``has_skeleton`` says whether the order of their cells can be chosen.
     """
 
     name: str
     n_choices: tuple[int, ...]
     input_sizes: tuple[str, ...] = ("height", "width", "channels")
+    has_skeleton: ClassVar[bool] = False
 
     @property
     def n_decisions(self) -> int:

@@ -7,21 +7,31 @@ that no block uses are concatenated. An architecture is a normal and a reduction
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 
-from nassim.errors import InputError
-from nassim.spaces.base import Space
+import numpy as np
 
-__all__ = ["N_BLOCKS", "OPERATIONS", "NASNetSpace"]
+from nassim.errors import InputError
+from nassim.records import Architecture
+from nassim.spaces.base import Space
+from nassim.spaces.relabel import Block, relabelled
+
+__all__ = ["N_BLOCKS", "OPERATIONS", "Block", "NASNetSpace", "blocks"]
 
 OPERATIONS = ("sep3", "sep5", "avg3", "max3", "skip")
 N_BLOCKS = 5
 
+# of each block, all pairs of an (input, operation) and another or the same one
+_PAIRS = tuple(
+    tuple(
+        itertools.combinations_with_replacement(
+            itertools.product(range(block + 2), range(len(OPERATIONS))), 2
+        )
+    )
+    for block in range(N_BLOCKS)
+)
 _HALF = re.compile(r"(\d)([a-z]+\d?)")
-
-Block = tuple[int, int, int, int]  # input 1, operation 1, input 2, operation 2
 
 
 class NASNetSpace(Space):
@@ -43,6 +53,7 @@ class NASNetSpace(Space):
         for block in range(N_BLOCKS)
         for choices in (block + 2, len(OPERATIONS)) * 2
     )
+    has_skeleton = True
 
     def decisions(self, text: str) -> tuple[int, ...]:
         halves = [
@@ -72,7 +83,25 @@ class NASNetSpace(Space):
         return "||".join(_format_cell(blocks(decisions, cell)) for cell in range(2))
 
     def canonical(self, decisions: tuple[int, ...]) -> str:
-        return "||".join(_canonical_cell(blocks(decisions, cell)) for cell in range(2))
+        """The smallest text over all orders of the blocks and of a block's two halves."""
+        cells = (blocks(decisions, cell) for cell in range(2))
+        return "||".join(min(map(_format_cell, relabelled(cell))) for cell in cells)
+
+    def sample_class(self, rng: np.random.Generator) -> Architecture:
+        """Uniform over classes, then over texts.
+
+        Halves are drawn as pairs without an order; a cell that then has n orders of its blocks is
+        kept 1 in n times, and its halves are put in a random order. The two cells are independent.
+        """
+        values: list[int] = []
+        for _cell in range(2):
+            cell = _unordered_cell(rng)
+            while rng.random() * len(relabelled(cell)) >= 1:
+                cell = _unordered_cell(rng)
+            for in1, op1, in2, op2 in cell:
+                swapped = rng.random() < 0.5
+                values += (in2, op2, in1, op1) if swapped else (in1, op1, in2, op2)
+        return self.architecture(tuple(values))
 
 
 def blocks(decisions: tuple[int, ...], cell: int) -> tuple[Block, ...]:
@@ -84,25 +113,14 @@ def blocks(decisions: tuple[int, ...], cell: int) -> tuple[Block, ...]:
     )
 
 
+def _unordered_cell(rng: np.random.Generator) -> tuple[Block, ...]:
+    """Blocks that are uniform over pairs of halves, of which the order does not count."""
+    cell: list[Block] = []
+    for halves in _PAIRS:
+        first, second = halves[int(rng.integers(len(halves)))]
+        cell.append((*first, *second))
+    return tuple(cell)
+
+
 def _format_cell(cell: tuple[Block, ...]) -> str:
     return "|".join(f"{in1}{OPERATIONS[op1]}+{in2}{OPERATIONS[op2]}" for in1, op1, in2, op2 in cell)
-
-
-@functools.cache
-def _canonical_cell(cell: tuple[Block, ...]) -> str:
-    """The smallest text over all orders of the blocks and of a block's two halves."""
-    best = ""
-    for order in itertools.permutations(range(N_BLOCKS)):
-        # order[k] is the old number of the block that becomes block k
-        new = {0: 0, 1: 1} | {old + 2: k + 2 for k, old in enumerate(order)}
-        relabelled = []
-        for k, old in enumerate(order):
-            in1, op1, in2, op2 = cell[old]
-            halves = sorted(((new[in1], op1), (new[in2], op2)))
-            if halves[1][0] >= k + 2:  # this order uses a block before it is made
-                break
-            relabelled.append((*halves[0], *halves[1]))
-        else:
-            text = _format_cell(tuple(relabelled))
-            best = min(best, text) if best else text
-    return best

@@ -28,6 +28,16 @@ def test_nasnet_counts_operations_pairs_and_inputs_of_each_cell() -> None:
     assert found["reduction mean input"] == 0
 
 
+def test_darts_cells_are_counted_likewise() -> None:
+    cell = "0sep3+1skip|0skip+1dil5|0avg3+2avg3|0skip+4sep3"
+    found = features(get_space("darts").parse(f"{cell}||{cell}"))
+    normal = {name[7:]: value for name, value in found.items() if name.startswith("normal ")}
+    operations = {"sep3": 2, "skip": 3, "avg3": 2, "dil5": 1}
+    pairs = {"skip+sep3": 2, "skip+dil5": 1, "avg3+avg3": 1}
+    assert normal == {**operations, **pairs, "mean input": 1.0}
+    assert found["reduction skip"] == 3
+
+
 def test_the_halves_of_a_nasnet_block_commute() -> None:
     for architecture in drawn("nasnet"):
         halves = np.array(architecture.decisions).reshape(-1, 2, 2)[:, ::-1].ravel()
@@ -81,7 +91,7 @@ def test_a_text_is_counted_by_its_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    "space", ["nasnet", "nasbench201", "nasbench201_3nodes", "nasbench101", "feedforward"]
+    "space", ["nasnet", "darts", "nasbench201", "nasbench201_3nodes", "nasbench101", "feedforward"]
 )
 def test_every_space_is_encoded(space: str) -> None:
     pool = drawn(space)

@@ -54,6 +54,16 @@ def test_a_nasnet_architecture_is_twenty_words_of_input_and_operation() -> None:
     assert (encoded >= 2).all()  # nothing is padding or unknown
 
 
+def test_a_darts_architecture_is_sixteen_words_of_input_and_operation() -> None:
+    space = get_space("darts")
+    cell = "0sep3+1skip|0skip+1dil5|0avg3+2avg3|0skip+4sep3"
+    found = words(space.parse(f"{cell}||{cell}"))
+    assert found[:8] == found[8:]
+    assert found[:3] == (("from 0", "choice 3"), ("from 1", "choice 2"), ("from 0", "choice 2"))
+    pool = [space.sample(np.random.default_rng(seed)) for seed in range(50)]
+    assert TokenEncoder.fit(pool).encode(pool).shape == (50, 16, 2)
+
+
 def test_the_two_halves_of_a_block_commute() -> None:
     pool = nasnet(20)
     swapped = [with_halves_swapped(architecture) for architecture in pool]

@@ -190,7 +190,7 @@ def test_a_skeleton_is_for_one_space(tmp_path: Path) -> None:
     text = (HEAD + GRID).replace("epochs = 2", 'epochs = 2\nskeleton = "RN"')
     assert wanted_runs(read_plan(plan_file(tmp_path, text)))
     path = plan_file(tmp_path, text.replace('"nasnet"', '"nasbench201"'))
-    with pytest.raises(InputError, match="'skeleton' 'RN', which is for space 'nasnet'"):
+    with pytest.raises(InputError, match="'skeleton' 'RN', which is for spaces 'nasnet'"):
         read_plan(path)
 
 

@@ -7,7 +7,7 @@ from nassim.errors import InputError
 from nassim.oneshot.mixed import MixedOp
 from nassim.oneshot.partial import first_channels
 from nassim.oneshot.pcdarts import PartialMixture, use_parts
-from nassim.oneshot.supernet import build_supernet
+from nassim.oneshot.supernet import build_supernet, mixed_op
 from nassim.spaces import get_space
 
 IMAGES = torch.randn(3, 8, 5, 5, generator=torch.Generator().manual_seed(0))
@@ -30,7 +30,7 @@ def kept(edge: MixedOp, parts: int) -> int:
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 def test_all_channels_are_the_operation_itself(affine: bool, training: bool) -> None:
-    one, other = MixedOp(8, affine=affine), MixedOp(8, affine=affine)
+    one, other = mixed_op(8, affine=affine), mixed_op(8, affine=affine)
     other.load_state_dict(one.state_dict())
     for name in one.options:
         a, b = one.options[name].train(training), other.options[name].train(training)
@@ -40,7 +40,7 @@ def test_all_channels_are_the_operation_itself(affine: bool, training: bool) -> 
 
 
 def test_what_passes_by_is_the_input_and_only_first_weights_learn() -> None:
-    edge = MixedOp(8)
+    edge = mixed_op(8)
     edge.parts = 2
     gate = torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1])
     y = edge(IMAGES, gate)
@@ -53,7 +53,7 @@ def test_what_passes_by_is_the_input_and_only_first_weights_learn() -> None:
 
 
 def test_partial_channels_keep_less_for_the_gradient() -> None:
-    edge = MixedOp(8)
+    edge = mixed_op(8)
     assert kept(edge, 4) < 0.6 * kept(edge, 1)
 
 

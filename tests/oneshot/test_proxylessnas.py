@@ -10,7 +10,7 @@ from nassim.checks.oneshot import RECIPE, _images
 from nassim.errors import InputError
 from nassim.oneshot.base import Journal
 from nassim.oneshot.data import search_data
-from nassim.oneshot.mixed import MixedOp, Some
+from nassim.oneshot.mixed import Some
 from nassim.oneshot.policy import Categorical
 from nassim.oneshot.proxylessnas import (
     ProxylessNAS,
@@ -19,7 +19,7 @@ from nassim.oneshot.proxylessnas import (
     draw_pairs,
     move_pairs,
 )
-from nassim.oneshot.supernet import build_supernet
+from nassim.oneshot.supernet import build_supernet, mixed_op
 from nassim.spaces import get_space
 
 
@@ -28,7 +28,7 @@ def some_logits(rows: int = 1) -> torch.Tensor:
 
 
 def test_a_gate_has_the_gradient_of_what_it_would_let_through() -> None:
-    edge = MixedOp(4).double()
+    edge = mixed_op(4).double()
     x = torch.randn(3, 4, 6, 6, generator=torch.Generator().manual_seed(1)).double()
     gates = torch.tensor([1.0, 0.0]).double().requires_grad_()
     y = edge(x, Some((3, 4), gates))

@@ -7,7 +7,7 @@ import torch
 
 from nassim.errors import InputError
 from nassim.oneshot.base import check_space
-from nassim.oneshot.darts import DARTS
+from nassim.oneshot.gdas import GDAS
 from nassim.oneshot.spos import SPOS
 from nassim.oneshot.supernet import NASBench201Supernet, Supernet, build_supernet
 from nassim.spaces import get_space
@@ -67,14 +67,14 @@ def test_what_is_not_used_has_no_gradient() -> None:
 
 
 def test_another_space_is_refused() -> None:
-    with pytest.raises(InputError, match="no supernet of space 'nasnet'"):
-        build("nasnet")
+    with pytest.raises(InputError, match="no supernet of space 'feedforward'"):
+        build("feedforward")
 
 
 def test_a_method_that_a_supernet_cannot_serve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NASBench201Supernet, "edgewise", False)
     check_space(SPOS(), SMALL)
-    with pytest.raises(InputError, match=r"method DARTS .* 'nasbench201_3nodes' .* fewshot, spos"):
-        check_space(DARTS(), SMALL)
+    with pytest.raises(InputError, match=r"GDAS .* 'nasbench201_3nodes' .* fewshot, .*spos"):
+        check_space(GDAS(), SMALL)
     monkeypatch.undo()
-    check_space(DARTS(), SMALL)
+    check_space(GDAS(), SMALL)

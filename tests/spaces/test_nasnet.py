@@ -11,6 +11,7 @@ from nassim.errors import InputError
 from nassim.records import Architecture
 from nassim.spaces import get_space
 from nassim.spaces.nasnet import N_BLOCKS, OPERATIONS, NASNetSpace, blocks
+from nassim.spaces.relabel import relabelled
 
 SPACE = NASNetSpace()
 Cell = tuple[tuple[int, int, int, int], ...]
@@ -151,3 +152,19 @@ def test_it_is_too_large_to_list() -> None:
 
 def test_it_is_found_by_its_name() -> None:
     assert isinstance(get_space("nasnet"), NASNetSpace)
+
+
+def test_a_class_is_drawn_as_often_as_any_other() -> None:
+    """Of cells with equal halves there are fewer texts, and of cells with few orders."""
+    rng = np.random.default_rng(0)
+    drawn = [SPACE.sample_class(rng) for _ in range(400)]
+    assert all(SPACE.parse(one.id) == one for one in drawn[:20])
+    first = [block for one in drawn for cell in (0, 1) for block in blocks(one.decisions, cell)[:1]]
+    orders = [len(relabelled(blocks(one.decisions, cell))) for one in drawn for cell in (0, 1)]
+    plain = [SPACE.sample(rng) for _ in range(400)]
+    weights = [len(relabelled(blocks(one.decisions, cell))) for one in plain for cell in (0, 1)]
+    expected = len(weights) / sum(1 / w for w in weights)  # the mean under weights 1 / n
+    assert np.mean(orders) == pytest.approx(expected, rel=0.2)
+    assert np.mean(orders) < 0.6 * np.mean(weights)
+    # halves come in either order
+    assert np.mean([block[:2] > block[2:] for block in first]) == pytest.approx(0.45, abs=0.07)
