@@ -25,7 +25,7 @@ from nassim.reports.drawing import (
     styled,
 )
 from nassim.reports.oneshot import BASELINE, RankTable
-from nassim.reports.text import plural
+from nassim.reports.text import decimals, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,17 +165,17 @@ def compute_table(table: RankTable) -> ComputeTable:
     ranked = [m for m in table.methods if (m, "tau", "classes") in table.rows]
     paid = tuple(m for m in ranked if (m, "images", "run") in table.rows)
     rows = [table.rows[m, "tau", "classes"] for m in paid]
-    return ComputeTable(
-        paid,
-        np.array([table.value(m, "images", "run") for m in paid]),
-        *(np.array([row[name] for row in rows], np.float64) for name in ("value", "low", "high")),
-        {
-            m: table.value(m, "tau")
-            for m in ranked
-            if m not in paid and table.rows[m, "tau", "classes"]["kind"] == "trivial"
-        },
-        float(np.nanmax([table.rows[m, "tau", "classes"]["ceiling"] for m in ranked])),
+    value, low, high = (
+        np.array([row[name] for row in rows], np.float64) for name in ("value", "low", "high")
     )
+    free = {
+        m: table.value(m, "tau")
+        for m in ranked
+        if m not in paid and table.rows[m, "tau", "classes"]["kind"] == "trivial"
+    }
+    images = np.array([table.value(m, "images", "run") for m in paid])
+    ceiling = float(np.nanmax([table.rows[m, "tau", "classes"]["ceiling"] for m in ranked]))
+    return ComputeTable(paid, images, value, low, high, free, ceiling)
 
 
 def compute_figure(table: ComputeTable) -> Figure:
@@ -309,10 +309,11 @@ def differences_figure(table: DifferenceTable) -> Figure:
             "Nothing was compared; expected a method or a file beside what is trivial."
         )
     with styled():
-        names = [
+        named, others = (
             [label(name).replace("\n", " ") for name in of] for of in (table.methods, table.others)
-        ]
-        figure, axes = _matrix(table.difference, *names, "tau of the row less that of the column")
+        )
+        what = "row less column"
+        figure, axes = _matrix(table.difference, named, others, what)
         rows, columns = np.nonzero(table.p < 0.05)
         axes.plot(columns, rows + 0.33, "o", color=INK, markersize=3)
     return figure
@@ -349,6 +350,6 @@ def _matrix(
         for (i, j), value in np.ndenumerate(values):
             if math.isfinite(value):
                 color = "white" if abs(value) > 0.6 else INK
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)
+                axes.text(j, i, decimals(value), ha="center", va="center", fontsize=7, color=color)
     figure.colorbar(image, ax=axes, label=what, shrink=0.8)
     return figure, axes

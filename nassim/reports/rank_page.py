@@ -142,7 +142,9 @@ def rank_findings(table: RankTable) -> list[str]:
         f"{method} was not trained ({note}): its ranks say nothing."
         for method, note in table.untrained.items()
     ]
-    behind, unclear, ahead = [], [], []
+    behind: list[str] = []
+    unclear: list[str] = []
+    ahead: list[str] = []
     for method in table.judged:
         row = table.differences.get((method, BASELINE))
         if row is None or not math.isfinite(row["value"]):

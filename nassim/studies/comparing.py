@@ -88,7 +88,7 @@ class _Drawn:
 
     def __init__(self, truth: Truth, draws: int, seed: int) -> None:
         self.truth = truth
-        self._how = {"draws": draws, "seed": seed}
+        self._draws, self._seed = draws, seed
         self._taus: dict[tuple[str, bytes, bytes], tuple[float, FloatArray]] = {}
 
     def shared(self, first: Prediction, second: Prediction) -> tuple[IntArray, IntArray]:
@@ -109,7 +109,9 @@ class _Drawn:
         key = prediction.method, rows.tobytes(), seeds.tobytes()
         if key not in self._taus:
             scores, table = prediction.scores[rows], self.truth.test[np.ix_(rows, seeds)]
-            drawn = mean_tau_draws(scores, table, np.arange(len(rows)), **self._how)
+            drawn = mean_tau_draws(
+                scores, table, np.arange(len(rows)), seed=self._seed, draws=self._draws
+            )
             whole = [tau(column, means(table)) for column in scores.T]
             self._taus[key] = float(np.mean(whole)) if whole else math.nan, drawn
         return self._taus[key]
