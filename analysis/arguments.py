@@ -7,9 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from nassim.reports.oneshot import RankTable, rank_table
 from nassim.store import Store, find_store
 from nassim.studies.folds import FoldPlan
+from nassim.studies.oneshot import RANK_SCHEMA, RankPlan, run_rank
+from nassim.studies.results import read_table, write_table
 from nassim.studies.termination import TerminationPlan
+from nassim.studies.truth import load_truth
 
 HERE = Path(__file__).parent
 
@@ -52,10 +58,57 @@ def folds_of(options: argparse.Namespace, **cut: Any) -> FoldPlan:
 def how(options: argparse.Namespace) -> dict[str, Any]:
     """Targets, workers and progress, as every ``run_...`` of a study takes them."""
     return {
-        "targets": options.targets.split(",") if options.targets else None,
+        "targets": options.targets.split(",") if getattr(options, "targets", None) else None,
         "workers": options.workers,
         "progress": lambda done, total, what: print(f"{done}/{total} {what}", file=sys.stderr),
     }
+
+
+def rank_parser(description: str | None, *, name: str, methods: str) -> argparse.ArgumentParser:
+    """Arguments of a study of one-shot methods; ``methods`` and ``name`` are defaults."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--store", help="run the study on it")
+    parser.add_argument("--space", default="nasbench201_3nodes")
+    parser.add_argument("--datasets", default="mnist", help="of the store, separated by commas")
+    parser.add_argument("--methods", default=methods, help="specifications, separated by commas")
+    parser.add_argument("--seeds", type=int, default=RankPlan.seeds, help="trainings of each")
+    parser.add_argument("--draws", type=int, default=RankPlan.draws, help="of the bootstrap")
+    parser.add_argument("--sample", type=int, default=RankPlan.sample, help="functions at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--name", default=name, help="of the results and the figure")
+    return parser
+
+
+def rank_tables(options: argparse.Namespace, **plan: Any) -> list[RankTable]:
+    """The ranking report of each dataset: run and written with ``--store``, else read.
+
+    ``plan`` are further options of the plan. Empty where nothing was written yet.
+    """
+    results = results_path(options)
+    if options.store is not None:
+        store = Store.open(find_store(options.store))
+        common = {name: getattr(options, name) for name in ("seeds", "draws", "sample", "seed")}
+        reports = []
+        for dataset in options.datasets.split(","):
+            truth = load_truth(store, options.space, dataset)
+            study = run_rank(
+                RankPlan(options.methods, **common, **plan),
+                truth,
+                workers=options.workers,
+                progress=how(options)["progress"],
+            )
+            reports.append(study.report)
+        print(f"wrote {write_table(pa.concat_tables(reports), results)}")
+    elif not is_there(results):
+        return []
+    report = read_table(results, RANK_SCHEMA)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in report.to_pylist():
+        rows.setdefault(row["dataset"], []).append(row)
+    return [rank_table(pa.Table.from_pylist(some, RANK_SCHEMA)) for some in rows.values()]
 
 
 def results_path(options: argparse.Namespace) -> Path:

@@ -103,8 +103,7 @@ def tau_rows(study: RankStudy, nodes: int) -> list[_Row]:
 
 def scores_of(study: RankStudy, truth: Truth) -> dict[str, FloatArray]:
     """What each method says of the truth's architectures, (architectures, runs), sizes included."""
-    params, flops = live_sizes(truth)
-    answer = {"live_params": params[:, None] * 1.0, "live_flops": flops[:, None] * 1.0}
+    answer = {name: size[:, None] * 1.0 for name, size in live_sizes(truth).items()}
     place = {architecture.id: k for k, architecture in enumerate(truth.architectures)}
     rows = [row for row in study.scores.to_pylist() if row["last"]]
     for method in dict.fromkeys(row["method"] for row in rows):

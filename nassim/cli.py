@@ -831,10 +831,10 @@ def surrogate(
 )
 @click.option(
     "--bn-mode",
-    type=click.Choice(["recal", "batch", "running"]),
     default="recal",
     show_default=True,
-    help="Batch-norm statistics for scoring: collected anew, of the scored images, or as trained.",
+    help="Batch-norm statistics for scoring: collected anew (recal), of the scored images (batch), "
+    "or as trained (running); several, separated by commas, score the same supernets.",
 )
 @click.option(
     "--scores",
@@ -859,6 +859,7 @@ def surrogate(
     show_default=True,
     help="Where the report goes.",
 )
+@click.option("--report", type=_FILE, help="Write a page of tables and figures too.")
 @click.option("--figures", type=_FOLDER, help="Save each figure there, as PNG, SVG and PDF.")
 def rank(
     store: str,
@@ -866,6 +867,7 @@ def rank(
     dataset: str,
     recipe: str | None,
     out: Path,
+    report: Path | None,
     figures: Path | None,
     workers: int,
     methods: str | None,
@@ -876,8 +878,10 @@ def rank(
 
     A method trains one supernet; its scores of all architectures are compared with what a store
     records of these, beside predictors that cost nothing and the ceiling that seed noise leaves.
+    Methods are compared in pairs, in the same draws of a bootstrap.
     """
     from nassim.reports.oneshot import rank_table
+    from nassim.reports.rank_page import rank_page, save_rank_figures
     from nassim.store import Store, find_store
     from nassim.studies.oneshot import RankPlan, run_rank
     from nassim.studies.truth import load_truth
@@ -888,29 +892,22 @@ def rank(
     opened = Store.open(find_store(store))
     truth = load_truth(opened, space, dataset, recipe)
     _check_place("--out", out)
+    if report is not None:
+        _check_place("--report", report)
     if figures is not None:
         _check_place("--figures", figures / "figure.png")
     click.echo(_said_of(opened))
     with _Progress() as progress:
         study = run_rank(plan, truth, workers=workers, progress=progress)
     written = study.write(out)
-    table = rank_table(study.report)
-    click.echo(table.to_text())
+    click.echo(rank_table(study.report).to_text())
+    tables = [(study.report, study.scores)]
+    if report is not None:
+        write_whole(report, rank_page(tables).encode())
+        written.append(report)
     if figures is not None:
-        written += _rank_figures(study.scores, table, figures)
+        written += save_rank_figures(tables, figures)
     click.echo(f"Wrote {', '.join(map(str, written))}")
-
-
-def _rank_figures(scores: Any, table: Any, folder: Path) -> list[Path]:
-    from nassim.reports import drawing
-    from nassim.reports import oneshot as reports
-
-    figures: dict[str, Callable[[], Any]] = {
-        "top": lambda: reports.top_figure(reports.top_table(table)),
-    }
-    if points := reports.score_points(scores):
-        figures["scores"] = lambda: reports.scores_figure(points)
-    return drawing.save_all(figures, folder, drawing.FORMATS)
 
 
 @cli.command(
@@ -928,22 +925,31 @@ def _rank_figures(scores: Any, table: Any, folder: Path) -> list[Path]:
 def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
     """Make a page of tables and figures from RESULTS.
 
-    These are the files that 'nassim terminate' wrote, or 'nassim search'; the two beside each are
-    read too.
+    These are the files that 'nassim terminate' wrote, or 'nassim search', or 'nassim rank'; the two
+    beside each are read too.
     """
     import pyarrow as pa
 
-    from nassim.reports import page, search_page
-    from nassim.studies.results import read_study
+    from nassim.reports import page, rank_page, search_page
+    from nassim.studies.oneshot import read_rank
+    from nassim.studies.results import read_study, study_kind
 
     _check_place("--out", out)
-    studies = [read_study(path) for path in results]
-    kinds = {study.kind for study in studies}
+    ranked = [path for path in results if study_kind(path) == "rank"]
+    studies = [read_study(path) for path in results if path not in ranked]
+    kinds = {study.kind for study in studies} | {"rank" for _ in ranked}
     if len(kinds) > 1:
         raise InputError(
             f"The files are of several kinds of study ({', '.join(sorted(kinds))}); report the "
             "files of each kind for themselves."
         )
+    if ranked:
+        found = [read_rank(path) for path in ranked]
+        tables = [(study.report, study.scores) for study in found]
+        write_whole(out, rank_page.rank_page(tables).encode())
+        saved = rank_page.save_rank_figures(tables, figures) if figures is not None else []
+        click.echo(f"Wrote {', '.join(map(str, [out, *saved]))}")
+        return
     if kinds == {"search"}:
         page_of, figures_of = search_page.search_page, search_page.save_search_figures
     else:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from nassim.datasets import load_dataset
+from nassim.errors import InputError
 from nassim.generator.recipe import Recipe
 from nassim.loading import parse_specifications
 from nassim.ranking.clustered import Drawn
@@ -212,3 +215,120 @@ def test_a_fall_over_nodes_is_told_from_none(script: Script) -> None:
     assert level["difference"]["low"] < 0 < level["difference"]["high"]
     assert level["slope"]["low"] < 0 < level["slope"]["high"]
     assert level["slope of shares"]["low"] > 0  # the ceiling fell, tau did not
+
+
+# --- studies of one-shot methods --------------------------------------------------------------
+
+SHORT = ":steps=8:batch_size=16"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        (
+            "batchnorm",
+            f"--methods spos:law=strings{SHORT},spos{SHORT} --seeds 1",
+            ("running", "spos:law=strings", "better", "NOT TRAINED"),
+        ),
+        (
+            "parameter_count",
+            f"--methods spos{SHORT} --seeds 1",
+            ("within equal parameters", "live_params"),
+        ),
+        (
+            "memory",
+            "--methods spos,darts,pcdarts:parts=2:warmup=0.0,proxylessnas:warm_up=0 --steps 8 "
+            "--batch-size 16",
+            ("one path", "ProxylessNAS keeps", "PC-DARTS, K = 2, 0."),
+        ),
+    ],
+)
+def test_a_study_of_one_shot_methods_runs_and_reads_what_it_wrote(
+    script: Script,
+    name: str,
+    options: str,
+    expected: tuple[str, ...],
+    cell_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script(name).main
+    monkeypatch.setattr(sys, "argv", [name])
+    main()
+    assert "is not there yet; make it with --store" in capsys.readouterr().out
+    run = ["--store", str(cell_store), "--datasets", "digits", "--draws", "10", *options.split()]
+    monkeypatch.setattr(sys, "argv", [name, *run])
+    main()
+    first = capsys.readouterr().out
+    for words in expected:
+        assert words in first
+    assert (tmp_path / "docs" / "figures" / f"{name}.png").stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", [name])
+    main()
+    table = capsys.readouterr().out
+    assert table in first
+
+
+def test_pairs_of_the_batch_norm_study_differ_in_one_thing(script: Script) -> None:
+    pairs_of = script("batchnorm").pairs_of
+
+    class Table:
+        pairs: ClassVar = [
+            {"method": f"a:bn_mode={one}", "against": f"{law}:bn_mode={other}"}
+            for one, law, other in (
+                ("batch", "a", "recal"),
+                ("batch", "b", "batch"),
+                ("batch", "b", "recal"),
+            )
+        ]
+
+    assert pairs_of(Table()) == Table.pairs[:2]
+
+
+def test_live_weights_of_nasbench201_by_hand(script: Script) -> None:
+    count = script("parameter_count")
+    conv = "|nor_conv_3x3~0|+|{}~0|{}~1|+|{}~0|none~1|none~2|"
+    dead = conv.format("nor_conv_1x1", "nor_conv_3x3", "none")
+    direct = conv.format("nor_conv_1x1", "nor_conv_3x3", "nor_conv_1x1")
+    through = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|none~0|none~1|skip_connect~2|"
+    weights, functions = count.live_weights([dead, direct, through])
+    assert weights.tolist() == [0, 1, 1]
+    assert functions[0] != functions[1] == functions[2]
+
+
+def test_within_equal_counts_a_count_knows_nothing(script: Script) -> None:
+    count, rng = script("parameter_count"), np.random.default_rng(0)
+    strata = np.repeat([1, 2, 3], 20)
+    truth = strata + 0.1 * rng.random(60)
+    assert count.within_equal(truth, truth, strata) == 1
+    assert np.isnan(count.within_equal(strata.astype(float), truth, strata))
+    assert abs(count.within_equal(strata + rng.random(60), truth, strata)) < 0.4
+
+
+def test_published_scores_on_nasbench201(script: Script, tmp_path: Path) -> None:
+    """Real trainings of 12 epochs: validation accuracy ranks better than the count of weights."""
+    beside = FOLDER.parents[1] / "shared" / "tables"
+    path = Path(os.environ.get("NASSIM_TABLES", beside)) / "mini-nb201" / "nb201_12ep.parquet"
+    count = script("parameter_count")
+    if not path.exists():
+        pytest.skip(f"no published table {path}; set NASSIM_TABLES to the folder of mini-nb201")
+    few = tmp_path / "few.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 300), few)
+    said = count.published(few, ["cellstr", "cifar10-test", "cifar10-val"], 0)
+    numbers = {line.split("  ")[0]: line.split() for line in said.splitlines()}
+    score, size = (
+        float(numbers[name][at]) for name, at in (("cifar10-val", 1), ("live parameters", 2))
+    )
+    assert "of 300 cells, by cifar10-test" in said
+    assert 0.3 < size < score < 1
+
+
+def test_a_table_without_its_columns_is_refused(script: Script, tmp_path: Path) -> None:
+    count, path = script("parameter_count"), tmp_path / "mine.csv"
+    with pytest.raises(InputError, match="There is no file"):
+        count.read_columns(path, ["a"])
+    path.write_text("a,b\n1,2\n")
+    assert count.read_columns(path, ["b", "a"]) == [["2"], ["1"]]
+    with pytest.raises(InputError, match="no column 'c'"):
+        count.read_columns(path, ["a", "c"])

@@ -286,12 +286,20 @@ def test_rank(nassim: Nassim, cell_store: Path, tmp_path: Path) -> None:
     arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes")
     arguments += ("--dataset", "digits", "--draws", 5, "--out", out)
     code, said, err = nassim(
-        *arguments, "--methods", "spos:steps=4:batch_size=16", "--seeds", 1, "--figures", figures
+        *arguments,
+        *("--methods", "spos:steps=4:batch_size=16", "--seeds", 1, "--figures", figures),
+        *("--report", tmp_path / "page.html"),
     )
     assert code == 0, err
+    page = (tmp_path / "page.html").read_text()
+    assert "NOT TRAINED" in said
+    assert "its ranks say nothing" in page
     assert "ceiling" in said
     assert "live_params" in said
-    assert {path.name for path in figures.iterdir()} >= {"top.svg", "scores.png"}
+    assert {path.name for path in figures.iterdir()} >= {"top.svg", "scores.png", "compute.pdf"}
+    code, _, err = nassim("report", out, "--out", tmp_path / "again.html")
+    assert code == 0, err
+    assert (tmp_path / "again.html").read_text() == page
     scored = tmp_path / "mine.csv"
     rows = pq.read_table(out.with_name("rank.scores.parquet")).to_pylist()
     lines = [f"{row['architecture']},{row['truth']}" for row in rows if row["last"]]

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from nassim.datasets import ImageData
 from nassim.generator.executors import choose_device
 from nassim.generator.recipe import Recipe
-from nassim.oneshot.base import Journal, OneShot, Point, Trained, check_space
+from nassim.oneshot.base import OneShot, Point, Trained, check_space
 from nassim.oneshot.batchnorm import BatchNormMode
 from nassim.oneshot.data import search_data
+from nassim.oneshot.memory import WatchedJournal, state_bytes
 from nassim.oneshot.scoring import Scores
 from nassim.oneshot.supernet import build_supernet
 from nassim.records import Architecture
 from nassim.spaces.base import Space
 
-__all__ = ["CHECKPOINTS", "OneShotRun", "run_one_shot"]
+__all__ = ["CHECKPOINTS", "OneShotRun", "run_one_shot", "run_one_shot_in_modes"]
 
 CHECKPOINTS = (0.75, 0.9)  # of a training, where scores are compared with those at its end
 
@@ -35,7 +36,9 @@ class OneShotRun:
     - ``checkpoints``: a step and the scores of the watched architectures then.
     - ``pick``: what the method would train; it may be none of the architectures.
     - ``costs``: ``images`` that went forward and back, ``scoring_images`` that went forward alone,
-      ``train_seconds`` and ``score_seconds``.
+      ``train_seconds`` and ``score_seconds``; ``peak_saved_bytes`` and ``mean_saved_bytes`` for
+      backward, of each seventh step (:mod:`nassim.oneshot.memory`), and ``state_bytes`` of all
+      that was learned, statistics included.
     - ``chance``: the accuracy of always naming the most frequent class.
     """
 
@@ -60,7 +63,36 @@ def run_one_shot(
     seed: int = 0,
     device: str = "cpu",
 ) -> OneShotRun:
+    """:func:`run_one_shot_in_modes` with one mode."""
+    (run,) = run_one_shot_in_modes(
+        method,
+        space,
+        images,
+        recipe,
+        architectures,
+        watched,
+        modes=(mode,),
+        seed=seed,
+        device=device,
+    )
+    return run
+
+
+def run_one_shot_in_modes(
+    method: OneShot,
+    space: Space,
+    images: ImageData,
+    recipe: Recipe,
+    architectures: Sequence[Architecture],
+    watched: Sequence[Architecture],
+    *,
+    modes: Sequence[BatchNormMode],
+    seed: int = 0,
+    device: str = "cpu",
+) -> tuple[OneShotRun, ...]:
     """Train a supernet under the sizes of a recipe, and score architectures with it.
+
+    It is trained once, whatever the number of modes; there is a run for each of them.
 
     Parameters
     ----------
@@ -68,7 +100,7 @@ def run_one_shot(
         What is trained, and on what; ``recipe`` is that of the stand-alone networks.
     architectures, watched
         Scored at the end, and at each of :data:`CHECKPOINTS`, where any are watched.
-    mode
+    modes
         Of the batch norms while architectures are scored.
     seed
         Of weights, of the split of the training images, and of the training. On one thread and one
@@ -102,38 +134,53 @@ def run_one_shot(
             generator=torch.Generator().manual_seed(seed),
         ).to(place)
         counter = _ImageCounter(supernet.stem)
-        checkpoints: list[tuple[int, Scores]] = []
+        checkpoints: dict[BatchNormMode, list[tuple[int, Scores]]] = {mode: [] for mode in modes}
+        scored = dict.fromkeys(modes, 0)  # images
         pauses = 0.0
 
         def at_checkpoint(step: int, trained: Trained) -> None:
             nonlocal pauses
             paused = time.perf_counter()
-            checkpoints.append((step, trained.score(watched, data, mode)))
+            for mode in modes:
+                before = counter.scored
+                checkpoints[mode].append((step, trained.score(watched, data, mode)))
+                scored[mode] += counter.scored - before
             pauses += time.perf_counter() - paused
 
-        journal = Journal(CHECKPOINTS if watched else (), at_checkpoint)
+        journal = WatchedJournal(CHECKPOINTS if watched else (), at_checkpoint)
         began = time.perf_counter()
-        trained = method.train(supernet, data, np.random.default_rng(seed), journal)
-        ended = time.perf_counter()
-        scores = trained.score(architectures, data, mode)
-        pick = trained.pick(architectures, scores)
-        scored = time.perf_counter()
+        with journal:
+            trained = method.train(supernet, data, np.random.default_rng(seed), journal)
+        costs = {
+            "images": float(counter.trained),
+            "train_seconds": time.perf_counter() - began - pauses,
+            "peak_saved_bytes": float(max(journal.peaks)),
+            "mean_saved_bytes": float(np.mean(journal.peaks)),
+            "state_bytes": float(state_bytes(trained)),
+        }
+        of_training = counter.scored - sum(scored.values())  # of every mode, whichever is asked for
+        runs = []
+        for mode in modes:
+            before, began = counter.scored, time.perf_counter()
+            scores = trained.score(architectures, data, mode)
+            pick = trained.pick(architectures, scores)
+            seconds = time.perf_counter() - began
+            images_scored = of_training + scored[mode] + counter.scored - before
+            more = {"scoring_images": float(images_scored), "score_seconds": seconds}
+            runs.append(
+                OneShotRun(
+                    scores,
+                    journal.step,
+                    tuple(checkpoints[mode]),
+                    pick,
+                    tuple(journal.points),
+                    costs | more,
+                    data.majority,
+                )
+            )
     finally:
         torch.set_num_threads(threads)
-    return OneShotRun(
-        scores,
-        journal.step,
-        tuple(checkpoints),
-        pick,
-        tuple(journal.points),
-        {
-            "images": float(counter.trained),
-            "scoring_images": float(counter.scored),
-            "train_seconds": ended - began - pauses,
-            "score_seconds": scored - ended,
-        },
-        data.majority,
-    )
+    return tuple(runs)
 
 
 class _ImageCounter:

@@ -38,13 +38,19 @@ def measured_ceiling(table: FloatArray, statistics: Statistics) -> dict[str, flo
 
 
 def simulated_ceiling(
-    table: FloatArray, statistics: Statistics, *, seed: int = 0, draws: int = DRAWS
+    table: FloatArray,
+    statistics: Statistics,
+    *,
+    noise: float | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> dict[str, float]:
     """What a perfect predictor would reach: means of ``statistics`` over simulated trainings.
 
     True values are the means, drawn together so that their spread is what the noise leaves of the
     spread of the means; to each a mean of as much noise as it was measured with is added, normal
-    with the pooled deviation. Without a name where no architecture has two trainings.
+    with the pooled deviation, or ``noise`` where it is known better. Without a name where neither
+    it nor a second training of any architecture is known.
 
     >>> from nassim.ranking.scores import tau
     >>> exact = np.repeat(np.arange(5.0)[:, None], 3, axis=1)
@@ -53,7 +59,7 @@ def simulated_ceiling(
     """
     known = np.flatnonzero(counts(table) > 0)
     values, times = means(table)[known], counts(table)[known]
-    noise = pooled_deviation(table)
+    noise = pooled_deviation(table) if noise is None else noise
     if not np.isfinite(noise) or len(values) < 2:
         return {}
     errors = noise / np.sqrt(times)

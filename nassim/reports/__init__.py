@@ -4,7 +4,8 @@ Tables are in :mod:`nassim.reports.termination` and :mod:`nassim.reports.searche
 :mod:`nassim.reports.grid`; figures in :mod:`nassim.reports.figures`, the HTML page in
 :mod:`nassim.reports.page`. :mod:`nassim.reports.ranking`,
 :mod:`nassim.reports.calibration` and :mod:`nassim.reports.sweep` have a table and its figure each,
-and :mod:`nassim.reports.oneshot` has what ``nassim rank`` prints and draws.
+and :mod:`nassim.reports.oneshot` has what ``nassim rank`` prints, with figures in
+:mod:`nassim.reports.rank_figures` and a page in :mod:`nassim.reports.rank_page`.
 All read the tables of a study and nothing else.
 """
 

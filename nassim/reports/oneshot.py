@@ -1,4 +1,6 @@
-"""Scores against full training: a table that leaves nothing out, and two figures.
+"""Scores against full training: a table that leaves nothing out, and two of its figures.
+
+The others are in :mod:`nassim.reports.rank_figures`.
 
 Reads what ``nassim.studies.oneshot`` wrote, and nothing else. A tau is not printed without its
 interval, the number of architectures, the ceilings, and the predictors that cost nothing.
@@ -17,7 +19,7 @@ import pyarrow as pa
 from nassim.errors import InputError
 from nassim.records import FloatArray
 from nassim.reports.drawing import QUIET, label, looks, new_figure, styled
-from nassim.reports.text import NONE, aligned, decimals, plural, wrapped
+from nassim.reports.text import NONE, aligned, decimals, p_value, plural, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +38,8 @@ __all__ = [
 SHARES = (100, 50, 20, 10)  # percent of the architectures
 SETTINGS = ("store", "store_sha", "space", "dataset", "recipe", "bn_mode", "seed")
 BASELINE = "live_params"  # without which no tau is printed
+LEVEL = 0.05
+MANY = 8  # pairs that differ, which are printed
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +47,60 @@ class RankTable:
     """One ranking report. ``rows[method, metric, scope]`` is a row of the file, as a mapping.
 
     ``methods`` are in the order of the report: predictors that cost nothing first.
+    ``differences[method, against]`` are the rows that compare two of them.
     """
 
     about: dict[str, Any]
     methods: tuple[str, ...]
     rows: dict[tuple[str, str, str], dict[str, Any]]
+    differences: dict[tuple[str, str], dict[str, Any]]
 
     def value(self, method: str, metric: str, scope: str = "classes") -> float:
         """The value of a row; NaN where there is none."""
         row = self.rows.get((method, metric, scope))
         return math.nan if row is None else float(row["value"])
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The methods and files that are no trivial predictors."""
+        kinds = {method: row["kind"] for (method, *_), row in self.rows.items()}
+        return tuple(method for method in self.methods if kinds[method] != "trivial")
+
+    @property
+    def best_trivial(self) -> str:
+        """The trivial predictor of the highest tau."""
+        known = [m for m in self.methods if m not in self.judged]
+        return max(known, key=lambda m: np.nan_to_num(self.value(m, "tau"), nan=-2.0))
+
+    @property
+    def pairs(self) -> list[dict[str, Any]]:
+        """Differences of two methods, neither of them trivial; the better one is ``method``."""
+        found = []
+        for (method, against), row in self.differences.items():
+            if against not in self.judged:
+                continue
+            if row["value"] < 0:
+                ends = {"value": -row["value"], "low": -row["high"], "high": -row["low"]}
+                row = row | ends | {"method": against, "against": method}
+            found.append(row)
+        return found
+
+    @property
+    def untrained(self) -> dict[str, str]:
+        """Methods whose supernet is hardly better than chance, and what was measured of that."""
+        verdicts = {
+            method: self.rows[method, "supernet_accuracy", "run"]["note"]
+            for method in self.methods
+            if (method, "supernet_accuracy", "run") in self.rows
+        }
+        return {
+            method: note.partition(": ")[2]
+            for method, note in verdicts.items()
+            if note.startswith("not trained")
+        }
+
     def to_text(self, width: int = 120) -> str:
-        """Correlations, picks and costs for a terminal."""
+        """Correlations, comparisons, picks and costs for a terminal."""
         about = self.about
         lines = wrapped(
             f"Scores against full training on {about['dataset']}, {about['space']}, store "
@@ -73,6 +118,14 @@ class RankTable:
             "predictor reaches there.",
             width,
         )
+        if self.differences:
+            lines += ["", *aligned(self._against()), ""]
+            lines += wrapped(
+                "tau less that of a predictor that costs nothing, in the same draws of "
+                "architectures, trainings and runs; p: two-sided, after Holm over methods. "
+                + self._said_of_pairs(),
+                width,
+            )
         lines += ["", *aligned(self._picks()), ""]
         lines += wrapped(
             "regret: what the pick lacks of the best mean, in percentage points, mean over runs "
@@ -86,16 +139,43 @@ class RankTable:
             lines += wrapped(
                 "accuracy: of the supernet, mean over architectures. agreement: tau between runs. "
                 "stable: tau of scores after 90% of the steps with the last ones. apart: how far "
-                "scores of one function differ, of the deviation between functions.",
+                "scores of one function differ, of the deviation between functions. kB kept: for "
+                "backward at one time, mean and most of each seventh step; held: parameters and "
+                "statistics.",
                 width,
             )
         lines += [
-            f"NOT TRAINED: {method} ({row['note'].partition(': ')[2]}); its ranks say nothing."
-            for method in self.methods
-            if (row := self.rows.get((method, "supernet_accuracy", "run")))
-            and row["note"].startswith("not trained")
+            f"NOT TRAINED: {method} ({note}); its ranks say nothing."
+            for method, note in self.untrained.items()
         ]
         return "\n".join(lines)
+
+    def _against(self) -> list[list[str]]:
+        baselines = list(dict.fromkeys([BASELINE, self.best_trivial]))
+        rows = [["", *(cell for name in baselines for cell in (f"less {name}", "p"))]]
+        for method in self.judged:
+            cells = [method]
+            for name in baselines:
+                row = self.differences.get((method, name))
+                cells += [NONE, NONE] if row is None else [signed(row), p_value(row["p_holm"])]
+            rows.append(cells)
+        return rows
+
+    def _said_of_pairs(self) -> str:
+        """Which methods differ from each other, in a sentence."""
+        pairs = self.pairs
+        if not pairs:
+            return ""
+        apart = sorted(
+            (row for row in pairs if row["p_holm"] < LEVEL), key=lambda row: row["p_holm"]
+        )
+        said = f"Of {plural(len(pairs), 'pair')} of methods, {len(apart)} differ (p < {LEVEL:g} "
+        said += "after Holm over pairs)"
+        if not apart:
+            return said + "."
+        few = [f"{row['method']} above {row['against']} by {signed(row)}" for row in apart[:MANY]]
+        rest = f"; and {len(apart) - MANY} more" if len(apart) > MANY else ""
+        return f"{said}: {'; '.join(few)}{rest}."
 
     def _correlations(self) -> list[list[str]]:
         rows = [["", "n", "tau", "ceiling", "same params", "top 50%", "top 20%", "runs", "seeds"]]
@@ -139,7 +219,8 @@ class RankTable:
         if not known:
             return []
         head = ["", "accuracy", "agreement", "stable", "apart", "images trained"]
-        rows = [[*head, "scored", "seconds trained", "scored"]]
+        head += ["scored", "seconds trained", "scored", "kB kept, mean", "most", "held"]
+        rows = [head]
         for method in known:
             cells = [
                 decimals(self.value(method, "supernet_accuracy", "run")),
@@ -151,8 +232,17 @@ class RankTable:
                 cells.append(f"{self.value(method, name, 'run'):,.0f}")
             for name in ("train_seconds", "score_seconds"):
                 cells.append(f"{self.value(method, name, 'run'):,.0f}")
+            for name in ("mean_saved_bytes", "peak_saved_bytes", "state_bytes"):
+                value = self.value(method, name, "run") / 1000
+                cells.append(f"{value:,.0f}" if math.isfinite(value) else NONE)
             rows.append([method, *cells])
         return rows
+
+
+def signed(row: dict[str, Any]) -> str:
+    """A difference and its interval."""
+    low, high = (decimals(row[end], signed=True) for end in ("low", "high"))
+    return f"{decimals(row['value'], signed=True)} [{low}, {high}]"
 
 
 def rank_table(report: pa.Table) -> RankTable:
@@ -174,7 +264,10 @@ def rank_table(report: pa.Table) -> RankTable:
             )
         about[name] = found[0]
     records = report.to_pylist()
-    rows = {(row["method"], row["metric"], row["scope"]): row for row in records}
+    rows = {
+        (row["method"], row["metric"], row["scope"]): row for row in records if not row["against"]
+    }
+    differences = {(row["method"], row["against"]): row for row in records if row["against"]}
     if (BASELINE, "tau", "classes") not in rows:
         raise InputError(
             f"The report has no predictor {BASELINE!r}; a tau says nothing without those that cost "
@@ -187,7 +280,8 @@ def rank_table(report: pa.Table) -> RankTable:
                 f"The tau of {row['method']!r} has no interval, ceiling or number of "
                 "architectures; it is not printed without. Take the report of 'nassim rank'."
             )
-    return RankTable(about, tuple(dict.fromkeys(row["method"] for row in records)), rows)
+    methods = tuple(dict.fromkeys(row["method"] for row in records))
+    return RankTable(about, methods, rows, differences)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nassim.ranking.ceiling import measured_ceiling, simulated_ceiling
-from nassim.ranking.clustered import SOURCES, clustered_intervals
+from nassim.ranking.clustered import SOURCES, clustered_intervals, tau_interval
 from nassim.ranking.correlation import spearman
 from nassim.ranking.intervals import Interval
 from nassim.ranking.scores import (
@@ -35,13 +35,13 @@ from nassim.ranking.seeds import counts, means, pooled_deviation
 from nassim.records import FloatArray, IntArray
 from nassim.studies.truth import Truth
 
-__all__ = ["TOP_SHARES", "Prediction", "judge", "random_rows"]
+__all__ = ["NOTHING", "TOP_SHARES", "Prediction", "judge", "judged", "random_rows"]
 
 TOP_SHARES = (0.5, 0.2, 0.1)
 
 _Row = dict[str, Any]
 _SHARES = ("precision", "best_rank", "significant_share")
-_NOTHING = {"low": math.nan, "high": math.nan, "ceiling": math.nan, "measured_ceiling": math.nan}
+NOTHING = {"low": math.nan, "high": math.nan, "ceiling": math.nan, "measured_ceiling": math.nan}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,24 +78,42 @@ def judge(
     draws, seed
         Of the bootstrap, and of the simulated ceiling.
     """
-    table = truth.test if prediction.judged_by is None else truth.test[:, prediction.judged_by]
-    known = np.isfinite(prediction.scores).all(axis=1) & (counts(table) > 0)
+    table, known = judged(prediction, truth)
+    # a single training of each says nothing of noise, but those that were set aside do
+    noisy = table if counts(table).max(initial=0) > 1 else truth.test
     one_each, every = truth.representatives(known), np.flatnonzero(known)
     rows = _correlations(
-        prediction.scores[one_each], table[one_each], live_params[one_each], draws, seed
+        prediction.scores[one_each],
+        table[one_each],
+        noisy[one_each],
+        live_params[one_each],
+        draws,
+        seed,
     )
     rows += _of_all(
-        prediction.scores[every], table[every], truth.classes[every], one_each, draws, seed
+        prediction.scores[every],
+        table[every],
+        noisy[every],
+        truth.classes[every],
+        one_each,
+        draws,
+        seed,
     )
     rows += _agreement(prediction.scores, one_each, every, truth.classes)
     rows += _picks(prediction, means(table), one_each, truth.classes)
     rows += [
-        {"metric": name, "scope": "run", "value": value, "n": len(every), "note": note, **_NOTHING}
+        {"metric": name, "scope": "run", "value": value, "n": len(every), "note": note, **NOTHING}
         for name, (value, note) in prediction.numbers.items()
     ]
     common: _Row = {"method": prediction.method, "kind": prediction.kind, "note": ""}
     common |= {"runs": prediction.scores.shape[1], "seeds": int(counts(table).max(initial=0))}
     return [common | row for row in rows]
+
+
+def judged(prediction: Prediction, truth: Truth) -> tuple[FloatArray, np.ndarray]:
+    """What a prediction is judged by, (N, seeds), and of which architectures it is, (N,)."""
+    table = truth.test if prediction.judged_by is None else truth.test[:, prediction.judged_by]
+    return table, np.isfinite(prediction.scores).all(axis=1) & (counts(table) > 0)
 
 
 def random_rows(truth: Truth) -> list[_Row]:
@@ -111,7 +129,7 @@ def random_rows(truth: Truth) -> list[_Row]:
         "note": "",
         "runs": 0,
     }
-    common |= {"n": len(values), "seeds": int(counts(truth.test).max()), **_NOTHING}
+    common |= {"n": len(values), "seeds": int(counts(truth.test).max()), **NOTHING}
     normalised = float(lacks.mean()) / scale if scale > 0 else math.nan
     return [
         common | {"metric": "regret_pp", "value": 100 * float(lacks.mean())},
@@ -121,15 +139,24 @@ def random_rows(truth: Truth) -> list[_Row]:
 
 
 def _correlations(
-    scores: FloatArray, table: FloatArray, strata: IntArray, draws: int, seed: int
+    scores: FloatArray,
+    table: FloatArray,
+    noisy: FloatArray,
+    strata: IntArray,
+    draws: int,
+    seed: int,
 ) -> list[_Row]:
-    """Statistics with intervals and ceilings, over one architecture of each class."""
-    statistics = _statistics(table, strata)
+    """Statistics with intervals and ceilings, over one architecture of each class.
+
+    ``table`` are the trainings that scores are judged by, ``noisy`` those that tell of noise.
+    """
+    noise = pooled_deviation(noisy)
+    statistics = _statistics(table, noise, strata)
     values, n = means(table), len(table)
     each = [statistics(column, values, np.arange(n)) for column in scores.T]
     intervals = clustered_intervals(statistics, scores, table, np.arange(n), seed=seed, draws=draws)
-    measured = measured_ceiling(table, statistics)
-    simulated = simulated_ceiling(table, statistics, seed=seed, draws=draws)
+    measured = measured_ceiling(noisy, statistics)
+    simulated = simulated_ceiling(table, statistics, noise=noise, seed=seed, draws=draws)
     rows = [
         {
             "metric": name,
@@ -143,14 +170,9 @@ def _correlations(
         for name, interval in intervals.items()
     ]
 
-    def only_tau(some: FloatArray, measured: FloatArray, _: IntArray) -> dict[str, float]:
-        return {"tau": tau(some, measured)}
-
     whole = next(row for row in rows if row["metric"] == "tau")
     for source in SOURCES:
-        alone = clustered_intervals(
-            only_tau, scores, table, np.arange(n), sources=(source,), seed=seed, draws=draws
-        )["tau"]
+        alone = tau_interval(scores, table, np.arange(n), sources=(source,), seed=seed, draws=draws)
         rows.append(whole | _within(alone) | {"metric": f"tau_if_only_{source}_vary"})
     return rows
 
@@ -161,8 +183,8 @@ def _within(interval: Interval, least: float = -1.0) -> _Row:
     return {"low": float(low), "high": float(high)}
 
 
-def _statistics(table: FloatArray, strata: IntArray) -> Statistics:
-    deviation, seeds = pooled_deviation(table), float(counts(table).mean())
+def _statistics(table: FloatArray, deviation: float, strata: IntArray) -> Statistics:
+    seeds = float(counts(table).mean())
     n = len(table)
 
     def statistics(scores: FloatArray, values: FloatArray, rows: IntArray) -> dict[str, float]:
@@ -190,6 +212,7 @@ def _statistics(table: FloatArray, strata: IntArray) -> Statistics:
 def _of_all(
     scores: FloatArray,
     table: FloatArray,
+    noisy: FloatArray,
     classes: IntArray,
     one_each: IntArray,
     draws: int,
@@ -202,18 +225,19 @@ def _of_all(
     def statistics(some: FloatArray, values: FloatArray, _: IntArray) -> dict[str, float]:
         return {"tau": tau(some, values)}
 
-    interval = clustered_intervals(statistics, scores, table, classes, seed=seed, draws=draws)
+    interval = tau_interval(scores, table, classes, seed=seed, draws=draws)
+    ceiling = simulated_ceiling(
+        table, statistics, noise=pooled_deviation(noisy), seed=seed, draws=draws
+    )
     values = means(table)
     return [
         {
             "metric": "tau",
             "scope": "architectures",
             "value": float(np.mean([tau(column, values) for column in scores.T])),
-            **_within(interval["tau"]),
-            "ceiling": simulated_ceiling(table, statistics, seed=seed, draws=draws).get(
-                "tau", math.nan
-            ),
-            "measured_ceiling": measured_ceiling(table, statistics).get("tau", math.nan),
+            **_within(interval),
+            "ceiling": ceiling.get("tau", math.nan),
+            "measured_ceiling": measured_ceiling(noisy, statistics).get("tau", math.nan),
             "n": len(table),
         }
     ]
@@ -227,7 +251,7 @@ def _agreement(
     if scores.shape[1] > 1:
         taus = [tau(a, b) for a, b in combinations(scores[one_each].T, 2)]
         row = {"metric": "agreement_of_runs", "scope": "classes", "value": float(np.mean(taus))}
-        rows.append(row | _NOTHING | {"n": len(one_each)})
+        rows.append(row | NOTHING | {"n": len(one_each)})
     if len(one_each) < len(every):
         _, member = np.unique(classes[every], return_inverse=True)
         within = []
@@ -237,7 +261,7 @@ def _agreement(
             apart = math.sqrt(float(np.mean((column - centres[member]) ** 2)))
             within.append(apart / spread if spread > 0 else math.nan)
         row = {"metric": "spread_within_classes", "scope": "architectures"}
-        rows.append(row | {"value": float(np.mean(within)), "n": len(every)} | _NOTHING)
+        rows.append(row | {"value": float(np.mean(within)), "n": len(every)} | NOTHING)
     return rows
 
 
@@ -255,7 +279,7 @@ def _picks(
     runs = np.flatnonzero(chosen >= 0)
     known: _Row = {"metric": "picks_in_truth", "scope": "classes", "value": len(runs) / len(picks)}
     if not len(runs):
-        return [known | _NOTHING | {"n": len(one_each)}]
+        return [known | NOTHING | {"n": len(one_each)}]
     chosen = chosen[runs]
     measured, n = values[one_each], len(one_each)
     both = np.array([regret(measured, int(pick)) for pick in chosen])
@@ -276,4 +300,4 @@ def _picks(
             {"metric": "regret_pp", "scope": text, "value": 100 * float(lacks)},
             {"metric": "pick_percentile", "scope": text, "value": 100 * beaten},
         ]
-    return [row | _NOTHING | {"n": n} for row in rows]
+    return [row | NOTHING | {"n": n} for row in rows]

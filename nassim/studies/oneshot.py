@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +22,16 @@ from nassim.loading import Specification, build, parse_specifications
 from nassim.oneshot import ONE_SHOT
 from nassim.records import FloatArray, IntArray
 from nassim.spaces import get_space
+from nassim.studies.comparing import comparison_rows
 from nassim.studies.fitting import each_task, mixed_seed
-from nassim.studies.judging import judge, random_rows
+from nassim.studies.judging import Prediction, judge, random_rows
 from nassim.studies.predictors import (
     live_sizes,
     one_shot_prediction,
     read_scores,
     trivial_predictions,
 )
-from nassim.studies.results import companion, to_table, write_table
+from nassim.studies.results import companion, read_table, to_table, write_table
 from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "RankPlan",
     "RankStudy",
     "build_one_shot",
+    "read_rank",
     "run_rank",
 ]
 
@@ -68,10 +70,14 @@ RANK_SCHEMA = pa.schema(
         ("kind", pa.string()),  # trivial | one-shot | file
         ("metric", pa.string()),
         ("scope", pa.string()),  # classes | architectures | run | run N
+        # of a tau_difference: the predictor that the method is compared with; else empty
+        ("against", pa.string()),
         ("value", pa.float64()),  # mean over runs
         ("low", pa.float64()),  # 95%, over architectures, trainings and runs
         ("high", pa.float64()),
         ("ceiling", pa.float64()),  # of a perfect predictor, simulated
+        ("p", pa.float64()),  # of a tau_difference, two-sided; else NaN
+        ("p_holm", pa.float64()),  # over methods with one predictor, or over pairs of methods
         ("measured_ceiling", pa.float64()),  # of one training that predicts the others
         ("n", pa.int32()),  # architectures
         ("seeds", pa.int32()),  # trainings of each
@@ -108,6 +114,9 @@ TRACES_SCHEMA = pa.schema(
 )
 
 _Row = dict[str, Any]
+# Those of nassim.oneshot.batchnorm, which loads torch.
+_BN_MODES = ("recal", "batch", "running")
+_UNCOMPARED = {"against": "", "p": math.nan, "p_holm": math.nan}
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,9 @@ class RankPlan:
         Trainings of each method.
     bn_mode
         Statistics of the batch norms while architectures are scored; see
-        ``nassim.oneshot.batchnorm``.
+        ``nassim.oneshot.batchnorm``. Of several, separated by commas, each scores the same
+        trainings, and is a method of its own: ``spos`` is judged as ``spos:bn_mode=recal`` and so
+        on.
     scores
         A Parquet or CSV file with columns ``architecture``, ``score`` (higher is better) and
         perhaps ``seed``, to be judged too.
@@ -138,7 +149,7 @@ class RankPlan:
 
     methods: str = "spos"
     seeds: int = 3
-    bn_mode: BatchNormMode = "recal"
+    bn_mode: str = "recal"
     scores: str | None = None
     draws: int = 1000
     sample: int = 500
@@ -152,8 +163,19 @@ class RankPlan:
                 raise InputError(f"{name} is {getattr(self, name)}; expected {least} or more.")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more.")
+        modes = self.bn_modes
+        if not set(modes) <= set(_BN_MODES) or len(set(modes)) < len(modes):
+            raise InputError(
+                f"bn_mode is {self.bn_mode!r}; expected one of {', '.join(_BN_MODES)}, or several "
+                "of them, separated by commas."
+            )
         if not self.methods.strip() and self.scores is None:
             raise InputError("There is nothing to judge; expected methods, or a file of scores.")
+
+    @property
+    def bn_modes(self) -> tuple[BatchNormMode, ...]:
+        """The modes that ``bn_mode`` names."""
+        return cast("tuple[BatchNormMode, ...]", tuple(self.bn_mode.split(",")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +195,21 @@ class RankStudy:
         ]
 
 
+def read_rank(path: str | Path) -> RankStudy:
+    """Read the three files of a study.
+
+    Raises
+    ------
+    InputError
+        if a file is missing, is no Parquet, or is no such table.
+    """
+    return RankStudy(
+        read_table(path, RANK_SCHEMA),
+        read_table(companion(path, "scores"), SCORES_SCHEMA),
+        read_table(companion(path, "traces"), TRACES_SCHEMA),
+    )
+
+
 @dataclass(frozen=True)
 class _Task:
     """One training of one method: what one process does at a time."""
@@ -181,6 +218,17 @@ class _Task:
     plan: RankPlan
     specification: Specification
     run: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Judging:
+    """One predictor that is to be judged: what one process does at a time."""
+
+    prediction: Prediction
+    truth: Truth
+    live_params: IntArray
+    draws: int
+    seed: int
 
 
 def run_rank(
@@ -202,29 +250,33 @@ def run_rank(
     DataUnavailableError
         if the dataset's images can not be reached.
     """
-    methods = plan.methods.strip()
-    specifications = parse_specifications(methods, ONE_SHOT, "one-shot method") if methods else []
+    specifications = (
+        parse_specifications(plan.methods, ONE_SHOT, "one-shot method")
+        if plan.methods.strip()
+        else []
+    )
     for specification in specifications:  # before the work: what is wrong shows now
         _check_space(build_one_shot(specification), truth)
     if specifications:
         truth.trained_by()  # refuses what no supernet can be trained like
     truth = truth.sample(plan.sample, plan.seed)
-    params, flops = live_sizes(truth)
+    sizes = live_sizes(truth)
+    params = sizes["live_params"]
     from_file = [] if plan.scores is None else [read_scores(plan.scores, truth)]
     tasks = [_Task(truth, plan, spec, run) for spec in specifications for run in range(plan.seeds)]
     trained: dict[tuple[str, int], OneShotRun] = {}
-    for done, (task, answer) in enumerate(each_task(_train, tasks, workers), start=1):
-        trained[task.specification.text, task.run] = answer
+    for done, (task, answers) in enumerate(each_task(_train, tasks, workers), start=1):
+        for mode, answer in zip(plan.bn_modes, answers, strict=True):
+            trained[_named(task.specification, mode, plan), task.run] = answer
         if progress is not None:
             progress(done, len(tasks), f"{task.specification.text} run {task.run}")
+    methods = [_named(spec, mode, plan) for spec in specifications for mode in plan.bn_modes]
     one_shot = [
-        one_shot_prediction(
-            spec.text, [trained[spec.text, run] for run in range(plan.seeds)], truth
-        )
-        for spec in specifications
+        one_shot_prediction(name, [trained[name, run] for run in range(plan.seeds)], truth)
+        for name in methods
     ]
     predictions = [
-        *trivial_predictions(truth, params, flops, [one.numbers["images"][0] for one in one_shot]),
+        *trivial_predictions(truth, sizes, [one.numbers["images"][0] for one in one_shot]),
         *from_file,
         *one_shot,
     ]
@@ -240,9 +292,12 @@ def run_rank(
         "bn_mode": plan.bn_mode,
         "nassim_version": nassim.__version__,
     }
+    judgings = [_Judging(one, truth, params, plan.draws, plan.seed) for one in predictions]
+    judged = {task.prediction.method: rows for task, rows in each_task(_judge, judgings, workers)}
     report = random_rows(truth)
     for prediction in predictions:
-        report += judge(prediction, truth, params, draws=plan.draws, seed=plan.seed)
+        report += judged[prediction.method]
+    report += comparison_rows(predictions, truth, draws=plan.draws, seed=plan.seed)
     scores = [
         row for one in from_file for row in _score_rows(one.method, one.scores, truth, params)
     ]
@@ -259,7 +314,7 @@ def run_rank(
         return order[row["method"]], row["run"]
 
     return RankStudy(
-        to_table([row | stamp for row in report], RANK_SCHEMA),
+        to_table([_UNCOMPARED | row | stamp for row in report], RANK_SCHEMA),
         to_table([row | stamp for row in sorted(scores, key=place)], SCORES_SCHEMA),
         to_table(sorted(traces, key=place), TRACES_SCHEMA),
     )
@@ -293,9 +348,19 @@ def _check_space(method: OneShot, truth: Truth) -> None:
     check_space(method, get_space(truth.space))
 
 
-def _train(task: _Task) -> OneShotRun:
+def _named(specification: Specification, mode: BatchNormMode, plan: RankPlan) -> str:
+    """What a method is called in the report."""
+    text = specification.text
+    return text if len(plan.bn_modes) == 1 else f"{text}:bn_mode={mode}"
+
+
+def _judge(task: _Judging) -> list[_Row]:
+    return judge(task.prediction, task.truth, task.live_params, draws=task.draws, seed=task.seed)
+
+
+def _train(task: _Task) -> tuple[OneShotRun, ...]:
     from nassim.datasets import FeatureData, load_dataset
-    from nassim.oneshot.run import run_one_shot
+    from nassim.oneshot.run import run_one_shot_in_modes
 
     truth, plan = task.truth, task.plan
     data = load_dataset(truth.dataset.name)
@@ -305,14 +370,14 @@ def _train(task: _Task) -> OneShotRun:
             "trained on; take the version of nassim that is recorded in its runs."
         )
     one_each = truth.representatives(np.full(len(truth.architectures), plan.checkpoints))
-    return run_one_shot(
+    return run_one_shot_in_modes(
         build_one_shot(task.specification),
         get_space(truth.space),
         data,
         truth.trained_by(),
         truth.architectures,
         [truth.architectures[row] for row in one_each],
-        mode=plan.bn_mode,
+        modes=plan.bn_modes,
         seed=mixed_seed(plan.seed, task.run, truth.dataset.name),  # the same for every method
         device=plan.device,
     )

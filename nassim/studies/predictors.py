@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from nassim.errors import InputError, unknown_name
 from nassim.ranking.scores import tau
-from nassim.ranking.seeds import counts
 from nassim.records import IntArray
 from nassim.spaces import get_space
 from nassim.studies.judging import Prediction
-from nassim.studies.truth import FEWEST_ARCHITECTURES, FEWEST_SEEDS, Truth
+from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
 
 if TYPE_CHECKING:
     from nassim.oneshot.run import OneShotRun
@@ -27,61 +26,78 @@ __all__ = ["live_sizes", "one_shot_prediction", "read_scores", "trivial_predicti
 
 # Less than this share of the way from chance to the stand-alone networks, and nothing was trained.
 TRAINED_SHARE = 0.2
+EARLY_SHARES = (0.1, 0.25, 0.5)  # of the epochs, after which a learning curve is looked at
 
 _Row = dict[str, Any]
 
 
-def live_sizes(truth: Truth) -> tuple[IntArray, IntArray]:
-    """Weights and multiply-adds of what is on a path from input to output, (N,) each.
+def live_sizes(truth: Truth) -> dict[str, IntArray]:
+    """Sizes of what is on a path from input to output, (N,) each, by the name of a predictor.
 
-    Of an imported table, what it says itself.
+    ``live_params`` are weights, ``live_flops`` multiply-adds; of an imported table, what it says
+    itself. ``live_convolutions`` are missing where a space has no networks, or none with them.
     """
-    if "channels" not in truth.settings:
-        return truth.n_params, truth.flops
-    from nassim.networks import build_network, count_multiply_adds, count_parameters
+    from torch import nn
 
-    space, recipe = get_space(truth.space), truth.trained_by()
+    from nassim.networks import NETWORKS, build_network, count_multiply_adds, count_parameters
+
+    sizes = {"live_params": truth.n_params, "live_flops": truth.flops}
+    if truth.space not in NETWORKS:
+        return sizes
+    space, is_ours = get_space(truth.space), "channels" in truth.settings
+    options: dict[str, Any] = {"channels": 4, "cells": 1}  # which decide no number of convolutions
+    resolution = None
+    if is_ours:
+        recipe = truth.trained_by()
+        options = {"channels": recipe.channels, "cells": recipe.cells, "skeleton": recipe.skeleton}
+        resolution = recipe.resolution
     *places, last = truth.dataset.shape
-    shape = (*(min(size, recipe.resolution or size) for size in places), last)
-    sizes = []
+    shape = (*(min(size, resolution or size) for size in places), last)
+    found = []
     for architecture in truth.architectures:
         network = build_network(
             space.architecture(space.pruned(architecture.decisions)),
-            channels=recipe.channels,
-            cells=recipe.cells,
             classes=truth.dataset.classes,
             input_shape=shape,
-            skeleton=recipe.skeleton,
+            **options,
         )
-        sizes.append((count_parameters(network), count_multiply_adds(network, shape)))
-    params, flops = np.array(sizes, np.int64).T
-    return params, flops
+        convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
+        of_ours = count_parameters(network), count_multiply_adds(network, shape) if is_ours else 0
+        found.append((*of_ours, convolutions))
+    params, flops, convolutions = np.array(found, np.int64).T
+    if is_ours:
+        sizes = {"live_params": params, "live_flops": flops}
+    if np.ptp(convolutions) > 0:
+        sizes["live_convolutions"] = convolutions
+    return sizes
 
 
 def trivial_predictions(
-    truth: Truth, params: IntArray, flops: IntArray, images: Sequence[float]
+    truth: Truth, sizes: dict[str, IntArray], images: Sequence[float]
 ) -> list[Prediction]:
     """What costs nothing, or is no supernet: sizes, and the first epochs of one training.
 
-    The short training is judged by the seeds that it is not the beginning of. It is cut after the
-    first epoch, and after as many as each of these numbers of ``images`` would have paid for. Where
-    one training alone is left to judge it by, it is left out: nothing says how high its tau can be.
+    The short training is an early value of a learning curve whose rate has not fallen yet, and is
+    judged by the seeds that it is not the beginning of. It is cut after the first epoch, after
+    some shares of all, and after as many epochs as each of these numbers of ``images`` would have
+    paid for (equal compute; one at least, though a supernet may cost less than that).
     """
     n, last = len(truth.architectures), truth.valid.shape[2]
     n_train = min(truth.dataset.n_train, truth.settings.get("n_train") or truth.dataset.n_train)
     per_epoch = float(n * n_train)
-    epochs = {1, *(min(last, max(1, round(each / per_epoch))) for each in images)}
+    paid = {min(last, max(1, round(each / per_epoch))) for each in images}
+    early = {max(1, round(share * last)) for share in EARLY_SHARES} - {last}
     predictions = [
-        Prediction("live_params", "trivial", params[:, None].astype(np.float64)),
-        Prediction("live_flops", "trivial", flops[:, None].astype(np.float64)),
+        Prediction(name, "trivial", size[:, None].astype(np.float64))
+        for name, size in sizes.items()
     ]
-    if counts(truth.test[:, 1:]).max(initial=0) < FEWEST_SEEDS:
-        return predictions
-    for epoch in sorted(epochs):
+    for epoch in sorted({1, *early, *paid}):
         scores = truth.valid[:, :1, epoch - 1]
         if np.isfinite(scores).sum() < FEWEST_ARCHITECTURES:
             continue  # not measured after that epoch
         note = f"all {n} architectures for {epoch} of {last} epochs"
+        if epoch in paid:
+            note += ", the nearest to a supernet's compute"
         predictions.append(
             Prediction(
                 f"short_training:epochs={epoch}",
@@ -166,6 +182,7 @@ def one_shot_prediction(method: str, runs: Sequence[OneShotRun], truth: Truth) -
     """
     one_each = truth.representatives(np.ones(len(truth.architectures), bool))
     numbers = {name: (float(np.mean([r.costs[name] for r in runs])), "") for name in runs[0].costs}
+    numbers["steps"] = float(np.mean([run.steps for run in runs])), ""
     accuracies = np.stack([run.scores.accuracy for run in runs], axis=1)
     accuracy, chance = float(accuracies[one_each].mean()), runs[0].chance
     alone = float(np.nanmean(truth.valid[one_each, :, -1]))

@@ -27,6 +27,7 @@ __all__ = [
     "companion",
     "read_study",
     "read_table",
+    "study_kind",
     "to_table",
     "write_table",
 ]
@@ -214,7 +215,7 @@ def read_study(path: str | Path) -> Study:
         if a file is missing, is no Parquet, or is no results table.
     """
     path = Path(path)
-    schema = SEARCH_SCHEMA if _study_of(path) == "search" else RESULTS_SCHEMA
+    schema = SEARCH_SCHEMA if study_kind(path) == "search" else RESULTS_SCHEMA
     return Study(
         read_table(path, schema),
         read_table(companion(path, "pool"), POOL_SCHEMA),
@@ -222,8 +223,9 @@ def read_study(path: str | Path) -> Study:
     )
 
 
-def _study_of(path: Path) -> str | None:
-    """Which study wrote a file; None where it is not known, or nothing can be read."""
+def study_kind(path: str | Path) -> str | None:
+    """Which study wrote a file (``termination``, ``search``, ``rank``); None where it is not known,
+    or nothing can be read."""
     try:
         first = pq.ParquetFile(path).read(columns=["study"]).column("study")
     except (pa.ArrowException, OSError, KeyError):

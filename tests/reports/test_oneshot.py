@@ -85,7 +85,7 @@ def test_reports_are_not_mixed(study: RankStudy) -> None:
 
 def test_the_top_is_drawn_with_its_ceiling(study: RankStudy) -> None:
     table = top_table(rank_table(study.report))
-    assert table.tau.shape == (4, 4)
+    assert table.tau.shape == (6, 4)
     assert table.tau[-1, 0] == rank_table(study.report).value(METHOD, "tau")
     assert table.ceiling[0] > 0.5
     svg = to_svg(top_figure(table))
@@ -110,3 +110,46 @@ def test_the_worst_few_do_not_flatten_the_figure(study: RankStudy) -> None:
     points.truth[0] = -9.0
     assert points.floor > -5
     assert to_svg(scores_figure([points]))
+
+
+def test_comparisons_are_printed_and_do_not_hide_other_rows(study: RankStudy) -> None:
+    table = rank_table(study.report)
+    row = table.differences[METHOD, "live_params"]
+    text = table.to_text()
+    assert "less live_params" in text
+    numbers = [f"{row[name]:+.2f}".replace("-0.00", "0.00") for name in ("value", "low", "high")]
+    assert f"{numbers[0]} [{numbers[1]}, {numbers[2]}]" in text
+    assert table.rows[METHOD, "tau", "classes"]["against"] == ""
+    assert not any(metric == "tau_difference" for _, metric, _ in table.rows)
+    assert table.judged == (METHOD,)
+    assert table.best_trivial == "short_training:epochs=1"  # curves of this store are parallel
+    assert f"less {table.best_trivial}" in text
+
+
+def with_pair(report: pa.Table, **changes: object) -> pa.Table:
+    """The report with a second method, which is compared with the first."""
+    rows = report.to_pylist()
+    (first,) = (r for r in rows if (r["method"], r["against"]) == (METHOD, "live_params"))
+    second = [row | {"method": "other"} for row in rows if row["method"] == METHOD]
+    pair = first | {"against": "other", "value": -0.3, "low": -0.5, "high": -0.1, "p_holm": 0.01}
+    return pa.Table.from_pylist([*rows, *second, pair | changes], RANK_SCHEMA)
+
+
+def test_pairs_that_differ_are_named_the_better_first(study: RankStudy) -> None:
+    text = " ".join(rank_table(with_pair(study.report)).to_text().split())
+    assert "Of 1 pair of methods, 1 differ" in text
+    assert f"other above {METHOD} by +0.30 [+0.10, +0.50]" in text
+    text = " ".join(rank_table(with_pair(study.report, p_holm=0.05)).to_text().split())
+    assert "Of 1 pair of methods, 0 differ" in text
+    assert "above" not in text
+
+
+def test_memory_is_printed(study: RankStudy) -> None:
+    table = rank_table(study.report)
+    peak = table.value(METHOD, "peak_saved_bytes", "run")
+    (line,) = (
+        row
+        for row in table.to_text().splitlines()
+        if row.startswith(METHOD) and "," in row and f" {peak / 1000:,.0f} " in row
+    )
+    assert line

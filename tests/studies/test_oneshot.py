@@ -14,16 +14,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from nassim.errors import InputError, UnknownNameError
+from nassim.oneshot.run import OneShotRun
+from nassim.oneshot.scoring import Scores
 from nassim.ranking.correlation import kendall
+from nassim.ranking.intervals import holm
 from nassim.records import Run
 from nassim.spaces import get_space
 from nassim.store import Store
+from nassim.studies.comparing import comparison_rows
 from nassim.studies.judging import Prediction, judge
 from nassim.studies.oneshot import RankPlan, RankStudy, run_rank
-from nassim.studies.predictors import one_shot_prediction, read_scores, trivial_predictions
+from nassim.studies.predictors import (
+    live_sizes,
+    one_shot_prediction,
+    read_scores,
+    trivial_predictions,
+)
 from nassim.studies.truth import Truth, load_truth
 
 METHOD = "spos:steps=12:batch_size=16"
+SIZES = ["live_params", "live_flops", "live_convolutions"]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,7 @@ def test_scores_of_an_imported_table_are_judged(cell_store: Path, tmp_path: Path
     assert [row["method"] for row in rows_of(study, metric="tau", scope="classes")] == [
         "live_params",
         "live_flops",
+        "live_convolutions",
         "mine.csv",
     ]
     with pytest.raises(InputError, match="nothing says how its networks are"):
@@ -160,32 +171,86 @@ def test_a_pick_that_the_truth_lacks_is_counted(truth: Truth) -> None:
     assert ("better_than_random", "classes") not in nowhere
 
 
+# --- comparisons ------------------------------------------------------------------------------
+
+
+def compare(truth: Truth, *predictions: Prediction) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = comparison_rows(predictions, truth, draws=100, seed=0)
+    return {(row["method"], row["against"]): row for row in rows}
+
+
+def test_methods_are_compared_with_what_is_trivial_and_with_each_other(truth: Truth) -> None:
+    values = np.nanmean(truth.test, axis=1)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, (len(values), 3))
+    rows = compare(
+        truth,
+        Prediction("chance", "trivial", noise[:, :1]),
+        Prediction("perfect", "file", values[:, None]),
+        Prediction("same", "file", 2 * values[:, None]),
+        Prediction("other", "one-shot", noise[:, 1:]),
+    )
+    assert list(rows) == [
+        ("perfect", "chance"),
+        ("same", "chance"),
+        ("other", "chance"),
+        ("perfect", "same"),
+        ("perfect", "other"),
+        ("same", "other"),
+    ]
+    chosen = truth.representatives(np.ones(len(values), bool))
+    row = rows["perfect", "chance"]
+    assert row["value"] == pytest.approx(1 - kendall(noise[chosen, 0], values[chosen]))
+    assert row["p"] < 0.01
+    assert row["n"] == len(chosen)
+    assert 0 < row["low"] < row["value"] < row["high"]
+    assert rows["perfect", "same"]["value"] == 0
+    assert rows["perfect", "same"]["p"] == 1
+    assert rows["other", "chance"]["p"] > 0.05
+    family = [rows[pair] for pair in list(rows)[3:]]
+    assert [row["p_holm"] for row in family] == pytest.approx(
+        holm(np.array([row["p"] for row in family]))
+    )
+    assert row["p_holm"] > row["p"]  # three methods were compared with chance
+
+
+def test_a_pair_is_judged_on_what_both_may_be(truth: Truth) -> None:
+    """Some architectures have no score of one, and one has seen a seed."""
+    values = np.nanmean(truth.test, axis=1)
+    some, early = values[:, None].copy(), truth.valid[:, :1, 0]
+    some[:6] = np.nan
+    rows = compare(
+        truth,
+        Prediction("early", "trivial", early, judged_by=(1, 2)),
+        Prediction("some", "file", some),
+        Prediction("few", "file", np.where(np.arange(len(values)) < 4, values, np.nan)[:, None]),
+    )
+    assert list(rows) == [("some", "early")]  # four architectures are too few to compare
+    kept = truth.representatives(np.isfinite(some[:, 0]) & np.isfinite(early[:, 0]))
+    judges = np.nanmean(truth.test[kept, 1:], axis=1)
+    taus = [kendall(one[kept, 0], judges) for one in (some, early)]
+    row = rows["some", "early"]
+    assert row["value"] == pytest.approx(taus[0] - taus[1])
+    assert (row["n"], row["seeds"]) == (len(kept), 2)
+
+
 # --- the study --------------------------------------------------------------------------------
 
 
 def test_what_costs_nothing_comes_first(study: RankStudy) -> None:
     methods = list(dict.fromkeys(study.report.column("method").to_pylist()))
-    assert methods == ["random", "live_params", "live_flops", "short_training:epochs=1", METHOD]
+    short = [f"short_training:epochs={epochs}" for epochs in (1, 2)]
+    assert methods == ["random", *SIZES, *short, METHOD]
 
 
 def test_every_tau_has_what_it_needs(study: RankStudy) -> None:
     rows = rows_of(study, metric="tau")
-    assert len(rows) == 8  # four predictors, over classes and over architectures
+    assert len(rows) == 12  # six predictors, over classes and over architectures
     for row in rows:
         assert row["low"] <= row["value"] <= row["high"]
         assert 0 < row["ceiling"] < 1
         assert row["n"] > 10
     assert {row["store_sha"] for row in rows} == {study.report.column("store_sha")[0].as_py()}
-
-
-def test_a_short_training_needs_two_others_to_be_judged_by(truth: Truth) -> None:
-    """One other alone would leave its tau without a ceiling, and no report prints that."""
-    sizes = np.arange(len(truth.architectures))
-    for seeds, there in ((3, True), (2, False)):
-        test, valid = truth.test[:, :seeds], truth.valid[:, :seeds]
-        some = dataclasses.replace(truth, test=test, valid=valid)
-        names = [one.method for one in trivial_predictions(some, sizes, sizes, [])]
-        assert ("short_training:epochs=1" in names) is there
 
 
 def test_a_space_with_options_holds_what_they_leave_in(truth: Truth, tmp_path: Path) -> None:
@@ -213,6 +278,34 @@ def test_a_space_with_options_holds_what_they_leave_in(truth: Truth, tmp_path: P
         run_rank(RankPlan("spos,darts"), some)
 
 
+def test_convolutions_that_lead_somewhere_are_counted(truth: Truth) -> None:
+    """Edges 0-1, 0-2, 1-2; three stages of one cell, so three networks' worth of each."""
+    sizes = live_sizes(truth)
+    convolutions = {
+        one.decisions: count
+        for one, count in zip(truth.architectures, sizes["live_convolutions"], strict=True)
+    }
+    (rest,) = {
+        count - 3 * sum(op in (2, 3) for op in decisions)
+        for decisions, count in convolutions.items()
+        if 0 not in decisions
+    }  # the stem and what reduces
+    assert any(0 in decisions and 3 in decisions for decisions in convolutions)
+    for (first, direct, second), count in convolutions.items():
+        live = [direct, *([first, second] if 0 not in (first, second) else [])]
+        assert count == rest + 3 * sum(op in (2, 3) for op in live)
+
+
+def test_a_curve_is_looked_at_early_and_at_equal_compute(truth: Truth) -> None:
+    images = 3 * 297 * len(truth.architectures)
+    found = {one.method: one.numbers["images"] for one in trivial_predictions(truth, {}, [images])}
+    assert list(found) == [f"short_training:epochs={epochs}" for epochs in (1, 2, 3)]
+    value, note = found["short_training:epochs=3"]
+    assert value == images
+    assert note.endswith("nearest to a supernet's compute")
+    assert "nearest" not in found["short_training:epochs=2"][1]
+
+
 def test_a_short_training_is_not_judged_by_its_own_end(study: RankStudy) -> None:
     (row,) = rows_of(study, metric="tau", method="short_training:epochs=1", scope="classes")
     assert row["seeds"] == 2
@@ -221,9 +314,6 @@ def test_a_short_training_is_not_judged_by_its_own_end(study: RankStudy) -> None
 
 
 def test_a_run_that_ended_early_is_not_asked_for_its_stability(truth: Truth) -> None:
-    from nassim.oneshot.run import OneShotRun
-    from nassim.oneshot.scoring import Scores
-
     n = len(truth.architectures)
     one_each = truth.representatives(np.ones(n, bool))
     rising = Scores(np.arange(n) / n, np.zeros(n))
@@ -245,11 +335,82 @@ def test_an_untrained_supernet_is_called_so(study: RankStudy) -> None:
     assert row["value"] < 0.25
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "not trained"), (0.19, "not trained")])
+def test_the_verdict_is_of_how_far_above_chance_it_is(
+    share: float, verdict: str, truth: Truth
+) -> None:
+    """Of the way from chance to the stand-alone networks, a fifth at least."""
+    n, chance = len(truth.architectures), 0.1
+    one_each = truth.representatives(np.ones(n, bool))
+    way = float(np.nanmean(truth.valid[one_each, :, -1])) - chance
+    for reached, expected in ((share, verdict), (share + 0.21, "trained")):
+        scores = Scores(np.full(n, chance + reached * way), np.zeros(n))
+        run = OneShotRun(scores, 8, (), truth.architectures[0], (), {}, chance)
+        found, note = one_shot_prediction("x", [run], truth).numbers["supernet_accuracy"]
+        assert found == pytest.approx(chance + reached * way)
+        assert note.partition(":")[0] == expected
+
+
 def test_costs_are_counted(study: RankStudy) -> None:
     (images,) = rows_of(study, metric="images", method=METHOD)
     assert images["value"] == 12 * 16
     (scored,) = rows_of(study, metric="scoring_images", method=METHOD)
     assert scored["value"] > 24 * 297
+    (peak,) = rows_of(study, metric="peak_saved_bytes", method=METHOD)
+    (mean,) = rows_of(study, metric="mean_saved_bytes", method=METHOD)
+    assert 0 < mean["value"] <= peak["value"]
+    (state,) = rows_of(study, metric="state_bytes", method=METHOD)
+    assert state["value"] > 4 * 1000
+
+
+def test_one_training_is_scored_in_several_modes(truth: Truth, study: RankStudy) -> None:
+    both = run_rank(RankPlan(METHOD, seeds=2, draws=20, bn_mode="recal,running"), truth)
+    names = [f"{METHOD}:bn_mode={mode}" for mode in ("recal", "running")]
+    scores = {
+        name: [row["accuracy"] for row in both.scores.to_pylist() if row["method"] == name]
+        for name in names
+    }
+    alone = study.scores.column("accuracy").to_pylist()
+    assert scores[names[0]] == alone
+    assert scores[names[1]] != alone
+    images = [rows_of(both, metric="scoring_images", method=name)[0]["value"] for name in names]
+    assert images[0] == rows_of(study, metric="scoring_images", method=METHOD)[0]["value"]
+    assert images[1] < images[0]  # it collects no statistics
+    (row,) = rows_of(both, metric="tau_difference", against=names[1])
+    assert row["method"] == names[0]
+    assert both.report.column("bn_mode").unique().to_pylist() == ["recal,running"]
+
+
+def test_the_report_compares_methods(study: RankStudy) -> None:
+    rows = rows_of(study, metric="tau_difference", method=METHOD)
+    assert [row["against"] for row in rows] == [
+        *SIZES,
+        "short_training:epochs=1",
+        "short_training:epochs=2",
+    ]
+    (tau,) = rows_of(study, metric="tau", method=METHOD, scope="classes")
+    (trivial,) = rows_of(study, metric="tau", method="live_params", scope="classes")
+    assert rows[0]["value"] == pytest.approx(tau["value"] - trivial["value"])
+    assert all(row["against"] == "" for row in rows_of(study, metric="tau"))
+
+
+def test_two_seeds_are_enough_for_all_that_a_tau_needs(truth: Truth, tmp_path: Path) -> None:
+    """A short training is judged by the other seed, and both tell of noise."""
+    two = dataclasses.replace(truth, test=truth.test[:, :2], valid=truth.valid[:, :2])
+    path = write_csv(tmp_path / "mine.csv", two, np.nanmean(two.test, axis=1)[:, None])
+    study = run_rank(RankPlan("", scores=str(path), draws=10), two)
+    short = rows_of(study, metric="tau", method="short_training:epochs=1")
+    assert [row["seeds"] for row in short] == [1, 1]
+    for row in rows_of(study, metric="tau"):
+        assert 0 < row["measured_ceiling"] < 1
+        assert 0 < row["ceiling"] < 1
+
+
+def test_workers_change_nothing(truth: Truth, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "mine.csv", truth, np.nanmean(truth.test, axis=1)[:, None])
+    plan = RankPlan("", scores=str(path), draws=5)
+    one, two = (run_rank(plan, truth, workers=workers).report for workers in (1, 2))
+    assert repr(one.to_pylist()) == repr(two.to_pylist())
 
 
 def test_scores_are_of_all_architectures_and_checkpoints(study: RankStudy, truth: Truth) -> None:
@@ -355,6 +516,8 @@ def test_other_files_are_refused(truth: Truth, tmp_path: Path) -> None:
         ({"sample": 4}, "sample is 4; expected 5"),
         ({"seed": -1}, "seed is -1"),
         ({"methods": " "}, "nothing to judge"),
+        ({"bn_mode": "recall"}, "bn_mode is 'recall'; expected one of recal, batch, running"),
+        ({"bn_mode": "batch,batch"}, "bn_mode is 'batch,batch'"),
     ],
 )
 def test_a_plan_is_checked(changes: dict[str, Any], complaint: str) -> None:
