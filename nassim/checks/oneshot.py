@@ -300,13 +300,12 @@ class _Watched:
 
     def _note(self, _edge: Any, inputs: tuple[torch.Tensor, Gate]) -> None:
         from nassim.oneshot.mixed import running
-        from nassim.spaces.nasbench201 import OPERATIONS
 
         gate = inputs[1]
         if isinstance(gate, int):
-            self.used.add(OPERATIONS[gate])
+            self.used.add(self.edge.names[gate])
         else:
-            self.used |= {name for name, _ in running(gate)}
+            self.used |= {name for name, _ in running(gate, self.edge.names)}
 
     def moved_unused(self) -> list[str]:
         import torch

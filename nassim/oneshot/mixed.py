@@ -32,6 +32,8 @@ Gates = Sequence[Gate]
 class MixedOp(nn.Module):
     """The operations of an edge on images of ``width`` channels, each with its own weights.
 
+    ``names`` are these operations, in the order of the edge's decision.
+
     A gate is the number of an operation, which alone is run, or weights (operations,), of which
     those that are not zero are run and added, or :class:`Some` operations. ``none`` has no weights
     and adds nothing, so an edge answers None where nothing else is run. With ``parts`` above 1,
@@ -41,11 +43,14 @@ class MixedOp(nn.Module):
     statistics stay too.
     """
 
-    def __init__(self, width: int, *, affine: bool = True) -> None:
+    def __init__(
+        self, width: int, names: Sequence[str] = OPERATIONS, *, affine: bool = True
+    ) -> None:
         super().__init__()
         self.parts = 1
+        self.names = tuple(names)
         self.options = nn.ModuleDict(
-            {name: operation(name, width) for name in OPERATIONS if name != "none"}
+            {name: operation(name, width) for name in names if name != "none"}
         )
         if not affine:
             for sequence in self.options.values():
@@ -54,7 +59,7 @@ class MixedOp(nn.Module):
 
     def forward(self, x: Tensor, gate: Gate) -> Tensor | None:
         if isinstance(gate, int):
-            name = OPERATIONS[gate]
+            name = self.names[gate]
             return None if name == "none" else self.options[name](x)
         if self.parts == 1:
             return self._mixed(x, gate)
@@ -67,7 +72,7 @@ class MixedOp(nn.Module):
 
     def _mixed(self, x: Tensor, gate: Tensor | Some) -> Tensor | None:
         total: Tensor | None = None
-        for name, weight in running(gate):
+        for name, weight in running(gate, self.names):
             if name == "none":
                 continue
             term = weight * self._run(name, x)
@@ -80,12 +85,12 @@ class MixedOp(nn.Module):
         return y
 
 
-def running(gate: Tensor | Some) -> Iterator[tuple[str, Tensor]]:
-    """The operations that a gate runs, by name, with their weights."""
+def running(gate: Tensor | Some, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """The operations, of an edge with these names, that a gate runs, with their weights."""
     if isinstance(gate, Some):
         for number, weight in zip(gate.numbers, gate.weights, strict=True):
-            yield OPERATIONS[number], weight
+            yield names[number], weight
     else:
-        for name, weight in zip(OPERATIONS, gate, strict=True):
+        for name, weight in zip(names, gate, strict=True):
             if weight:
                 yield name, weight

@@ -22,12 +22,9 @@ from nassim.oneshot.mixed import Gates
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import OPERATIONS
 
 __all__ = [
     "ALPHA_DECAY",
-    "NONE",
-    "SKIP",
     "Batch",
     "Mixture",
     "MixtureSearch",
@@ -40,7 +37,6 @@ __all__ = [
     "weight_step",
 ]
 
-NONE, SKIP = OPERATIONS.index("none"), OPERATIONS.index("skip_connect")
 ALPHA_DECAY = 1e-3  # the weight decay of the alphas
 _NOTE_EVERY = 20  # steps
 _CLIP = 5.0  # the norm of the gradient of all weights, as DARTS has it
@@ -70,6 +66,10 @@ class Mixture(Trained):
         """The alphas, minus infinity where an operation was removed."""
         return self.alphas.masked_fill(self.alive == 0, -torch.inf)
 
+    def offers(self, name: str) -> Tensor:
+        """Where the operation of this name is: True in (decisions, operations)."""
+        return torch.from_numpy(self.supernet.space.offers(name)).to(self.alphas.device)
+
     def architecture_parameters(self) -> list[nn.Parameter]:
         """All that is no weight of the supernet."""
         named = self.named_parameters()
@@ -78,8 +78,12 @@ class Mixture(Trained):
     def discretise(self) -> Architecture:
         """On each edge the operation of most weight other than ``none``."""
         gates = self.gates().detach().clone()
-        gates[:, NONE] = -1
+        gates[self.offers("none")] = -1
         return self.supernet.space.architecture(tuple(gates.argmax(dim=1).tolist()))
+
+    def names(self) -> tuple[str, ...]:
+        """The operations of the discretised cell."""
+        return self.supernet.space.names(self.discretise().decisions)
 
     def alone(self, architecture: Architecture) -> Gates:
         """The gates that an architecture is scored by."""
@@ -171,7 +175,7 @@ def share(name: str, value: float) -> None:
 
 def small_alphas(supernet: Supernet, rng: np.random.Generator) -> Tensor:
     """Alphas (decisions, operations) drawn from a normal of deviation 0.001, as DARTS begins."""
-    shape = supernet.space.n_decisions, len(OPERATIONS)
+    shape = supernet.space.n_decisions, max(supernet.space.n_choices)
     device = next(supernet.parameters()).device
     return torch.from_numpy(1e-3 * rng.standard_normal(shape)).float().to(device)
 
@@ -224,12 +228,18 @@ def weight_step(
 
 
 def note(journal: Journal, step: int, mixture: Mixture, loss: float) -> None:
-    """Now and then: the loss, the skips of the discretised cell, the mean entropy in nats."""
+    """Now and then: the loss, the skips of the discretised cell, the mean entropy in nats.
+
+    And the edges with noise, in a space that has such.
+    """
     if step % _NOTE_EVERY == 0:
         gates = mixture.gates().detach()
         shares = gates / gates.sum(dim=1, keepdim=True)
         journal.note(step, "train_loss", loss)
-        journal.note(step, "skips", mixture.discretise().decisions.count(SKIP))
+        names = mixture.names()
+        journal.note(step, "skips", names.count("skip_connect"))
+        if mixture.supernet.space.offers("noise").any():
+            journal.note(step, "noise_edges", names.count("noise"))
         journal.note(step, "entropy", float(torch.special.entr(shares).sum(dim=1).mean()))
 
 

@@ -42,7 +42,7 @@ from nassim.oneshot.mixture import (
 from nassim.oneshot.scoring import Scores, score_gates
 from nassim.oneshot.supernet import Supernet
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS
+from nassim.spaces.nasbench201 import EDGES
 
 __all__ = ["PCDARTS"]
 
@@ -104,7 +104,7 @@ class PartialMixture(Mixture):
     def alone(self, architecture: Architecture) -> Gates:
         """As weights, so that it runs on the first channels, as in the training."""
         decisions = torch.tensor(architecture.decisions, device=self.alphas.device)
-        return F.one_hot(decisions, len(OPERATIONS)).float().unbind()
+        return F.one_hot(decisions, self.alphas.shape[1]).float().unbind()
 
     def score(
         self,

@@ -30,8 +30,6 @@ from nassim.oneshot.data import SearchData
 from nassim.oneshot.dropping import dropping
 from nassim.oneshot.mixture import (
     ALPHA_DECAY,
-    NONE,
-    SKIP,
     Batch,
     Mixture,
     MixtureSearch,
@@ -44,12 +42,10 @@ from nassim.oneshot.mixture import (
     weight_step,
 )
 from nassim.oneshot.supernet import Supernet
-from nassim.spaces.nasbench201 import OPERATIONS
 
 __all__ = ["RobustDARTS", "has_grown", "hessian_eigenvalue", "largest_eigenvalue"]
 
 _WINDOW, _BACK, _FIRST = 5, 4, 5  # values: of a running mean, to look back, before the first look
-_DROPPED = [name for k, name in enumerate(OPERATIONS) if k not in (NONE, SKIP)]
 
 
 class RobustDARTS(MixtureSearch):
@@ -91,7 +87,9 @@ class RobustDARTS(MixtureSearch):
         judged, start = next(others), small_alphas(supernet, rng)
         values: list[float] = []
         past: list[Tensor] = []
-        with dropping(supernet, _DROPPED, rng, whole=True) as drop:
+        dropped = {name for names in supernet.space.options for name in names}
+        dropped -= {"none", "skip_connect"}
+        with dropping(supernet, dropped, rng, whole=True) as drop:
             for step in range(1, self.steps + 1):
                 drop.rate = self.drop_path * (step - 1) / self.steps
                 if not self.frozen(step):

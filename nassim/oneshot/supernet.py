@@ -11,6 +11,7 @@ time sets ``affine=False``, because a scale can undo a weight (as DARTS does).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -23,18 +24,21 @@ from nassim.networks.nasbench201 import Cell, NASBench201Network
 from nassim.oneshot.mixed import Gates, MixedOp
 from nassim.records import Architecture
 from nassim.spaces.base import Space
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201Space
+from nassim.spaces.nasbench201 import EDGES, NASBench201Space
 
 __all__ = ["MixedCell", "Supernet"]
 
 
 class MixedCell(nn.Module):
-    """A cell whose edges hold all operations; nodes are summed in the order of :class:`Cell`."""
+    """A cell whose edges hold all operations; nodes are summed in the order of :class:`Cell`.
 
-    def __init__(self, n_decisions: int, width: int, *, affine: bool) -> None:
+    ``options`` are the operations of each edge.
+    """
+
+    def __init__(self, options: Sequence[Sequence[str]], width: int, *, affine: bool) -> None:
         super().__init__()
-        self.ends = EDGES[:n_decisions]
-        self.edges = nn.ModuleList(MixedOp(width, affine=affine) for _ in self.ends)
+        self.ends = EDGES[: len(options)]
+        self.edges = nn.ModuleList(MixedOp(width, names, affine=affine) for names in options)
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         nodes: dict[int, Tensor] = {0: x}
@@ -61,7 +65,8 @@ class Supernet(nn.Module):
     Raises
     ------
     InputError
-        if it is not one of NAS-Bench-201's spaces.
+        if it is not one of NAS-Bench-201's spaces, or its edges offer unequal numbers of
+        operations.
     """
 
     def __init__(
@@ -81,6 +86,11 @@ class Supernet(nn.Module):
                 f"There is no supernet of space {space.name!r}; expected 'nasbench201' or "
                 "'nasbench201_3nodes'."
             )
+        if len(set(space.n_choices)) > 1:
+            raise InputError(
+                f"Edges of space {space.name!r} offer {min(space.n_choices)} to "
+                f"{max(space.n_choices)} operations; expected as many on each edge."
+            )
         self.space = space
         self.sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
         nothing = space.architecture((0,) * space.n_decisions)
@@ -90,7 +100,7 @@ class Supernet(nn.Module):
         width = channels
         for layer in skeleton.layers:
             if isinstance(layer, Cell):
-                layer = MixedCell(space.n_decisions, width, affine=affine)
+                layer = MixedCell(space.options, width, affine=affine)
             else:
                 width *= 2
             layers.append(layer)
@@ -106,7 +116,8 @@ class Supernet(nn.Module):
 
     def shared_names(self, architecture: Architecture) -> dict[str, str]:
         """Names in the architecture's own ``state_dict``, and what they are called in this one."""
-        used = [d for d, op in enumerate(architecture.decisions) if OPERATIONS[op] != "none"]
+        options = self.space.names(architecture.decisions)
+        used = [edge for edge, option in enumerate(options) if option != "none"]
         here = self.state_dict()
         names = {}
         for name in NASBench201Network(architecture, **self.sizes).state_dict():
@@ -115,8 +126,7 @@ class Supernet(nn.Module):
                 layer, rest = name.split(".operations.")
                 place, _, inner = rest.partition(".")
                 edge = used[int(place)]
-                option = OPERATIONS[architecture.decisions[edge]]
-                ours = f"{layer}.edges.{edge}.options.{option}.{inner}"
+                ours = f"{layer}.edges.{edge}.options.{options[edge]}.{inner}"
             if ours in here:  # without ``affine`` batch norms have no scale and shift
                 names[name] = ours
         return names
