@@ -30,7 +30,7 @@ from nassim.errors import InputError
 from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.memory import SavedBytes
 from nassim.oneshot.mixed import Gates
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import build_supernet
 from nassim.reports.drawing import INK, PALETTE, QUIET, label, new_figure, save_figure, styled
 from nassim.reports.oneshot import RankTable
 from nassim.reports.text import aligned, decimals
@@ -70,7 +70,7 @@ SCHEMA = pa.schema(
 def path_rows(truth: Truth, data: SearchData, batch_size: int, seed: int) -> list[dict[str, Any]]:
     """What single paths keep, and all of them one beside the other."""
     recipe, space = truth.trained_by(), get_space(truth.space)
-    supernet = Supernet(
+    supernet = build_supernet(
         space,
         channels=recipe.channels,
         cells=recipe.cells,

@@ -350,6 +350,8 @@ def _matrix(
         for (i, j), value in np.ndenumerate(values):
             if math.isfinite(value):
                 color = "white" if abs(value) > 0.6 else INK
-                axes.text(j, i, decimals(value), ha="center", va="center", fontsize=7, color=color)
+                axes.text(
+                    j, i, decimals(float(value)), ha="center", va="center", fontsize=7, color=color
+                )
     figure.colorbar(image, ax=axes, label=what, shrink=0.8)
     return figure, axes
