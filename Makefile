@@ -4,6 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 WORKERS ?= 2
+DEMO ?= never,last_value,successive_halving,hyperband,asha,median,lcranknet,lcranknet:at_zero=true
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: setup  ## compare early-termination methods on the bundled store, into demo/
-	$(BIN)/nassim terminate --workers $(WORKERS) --model-seeds 1 --out demo/results.parquet --report demo/report.html
+	$(BIN)/nassim terminate --methods $(DEMO) --workers $(WORKERS) --model-seeds 1 --out demo/results.parquet --report demo/report.html
 
 test: setup  ## all tests and doctests
 	$(BIN)/python -m pytest -n $(WORKERS)
