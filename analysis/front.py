@@ -3,8 +3,8 @@
     python analysis/front.py --store images
 
 runs the early-termination study with the settings below, writes
-analysis/results/images/front.parquet, prints every setting with its dominators and draws
-docs/figures/images/front.png. Without ``--store`` it reads what was written, of every store.
+analysis/results/images/sweep.parquet, prints every setting with its dominators and draws
+docs/figures/images/sweep.png. Without ``--store`` it reads what was written, of every store.
 Settings of one estimator share its fit and its estimates, so that a sweep of deltas costs little
 more than one.
 """
@@ -55,7 +55,7 @@ def settings(pool: str) -> str:
 
 
 def main() -> None:
-    parser = study_parser(__doc__, name="front", methods=None)
+    parser = study_parser(__doc__, name="sweep", methods=None)
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
     options = parser.parse_args()
     store = store_name(options)

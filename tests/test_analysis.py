@@ -90,9 +90,10 @@ def test_a_script_runs_and_reads_what_it_wrote(
     main()
     first = capsys.readouterr().out
     by_store = Store.open(tiny_store).name if name in BY_STORE else ""
-    results = tmp_path / "analysis" / "results" / by_store / f"{name}.parquet"
+    stem = "sweep" if name == "front" else name
+    results = tmp_path / "analysis" / "results" / by_store / f"{stem}.parquet"
     assert pq.read_metadata(results).num_rows > 0
-    assert (tmp_path / "docs" / "figures" / by_store / f"{name}.png").stat().st_size > 10_000
+    assert (tmp_path / "docs" / "figures" / by_store / f"{stem}.png").stat().st_size > 10_000
     monkeypatch.setattr(sys, "argv", [name, *options.split()])
     main()
     table = capsys.readouterr().out

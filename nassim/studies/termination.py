@@ -42,6 +42,7 @@ __all__ = [
     "DEFAULT_METHODS",
     "TerminationPlan",
     "default_methods",
+    "fit_groups",
     "random_search",
     "run_termination",
 ]
@@ -188,7 +189,7 @@ def run_termination(
     tasks = [
         _Task(folds, plan, name, group, model_seed)
         for name in pools
-        for group in _fit_groups(specifications)
+        for group in fit_groups(specifications)
         for model_seed in range(plan.model_seeds if learns[group[0]] else 1)
     ]
     return replayed(
@@ -208,8 +209,8 @@ def run_termination(
     )
 
 
-def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification, ...]]:
-    """Methods that share a fit, together."""
+def fit_groups(specifications: list[Specification]) -> list[tuple[Specification, ...]]:
+    """Methods that share a fit, together: those that differ in the options of their rule only."""
     groups: dict[object, list[Specification]] = {}
     for spec in specifications:
         rule_options: frozenset[str] = getattr(load(spec.path), "rule_options", frozenset())
