@@ -28,6 +28,7 @@ def study_parser(
     parser.add_argument("--model-seeds", type=int, default=TerminationPlan.model_seeds)
     parser.add_argument("--pool", default=FoldPlan.pool)
     parser.add_argument("--leave-out", default=FoldPlan.leave_out, help="dataset or group")
+    parser.add_argument("--source-datasets", type=int, help="draw so many sources of each target")
     parser.add_argument("--size", type=int, help="draw so many candidates of each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
@@ -48,6 +49,7 @@ def store_name(options: argparse.Namespace) -> str | None:
 def folds_of(options: argparse.Namespace, **cut: Any) -> FoldPlan:
     """The folds that the arguments name; ``cut`` are further options of the plan."""
     store = Store.open(find_store(options.store))
+    cut = {"source_datasets": options.source_datasets} | cut
     return FoldPlan(
         str(store.path),
         store.sha,
