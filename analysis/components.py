@@ -5,8 +5,8 @@
 is ``analysis/ranking.py`` with the ablations of docs/methods/lcranknet.md: the difference of each
 to the full network, with its interval. Twenty completed runs of each target are handed to the
 network without transfer, and no method is asked about them. Writes
-analysis/results/components.parquet and docs/figures/components.png; without ``--store`` it reads
-what was written.
+analysis/results/images/components.parquet and docs/figures/images/components.png; without
+``--store`` it reads what was written, of every store.
 """
 
 from __future__ import annotations

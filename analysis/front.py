@@ -2,17 +2,18 @@
 
     python analysis/front.py --store images
 
-runs the early-termination study with the settings below, writes analysis/results/front.parquet,
-prints every setting with its dominators and draws docs/figures/front.png. Without ``--store`` it
-reads what was written. Settings of one estimator share its fit, so that a sweep of deltas costs
-little more than one.
+runs the early-termination study with the settings below, writes
+analysis/results/images/sweep.parquet, prints every setting with its dominators and draws
+docs/figures/images/sweep.png. Without ``--store`` it reads what was written, of every store.
+Settings of one estimator share its fit and its estimates, so that a sweep of deltas costs little
+more than one.
 """
 
 from __future__ import annotations
 
 import itertools
 
-from arguments import figure_path, folds_of, how, is_there, results_path, study_parser
+from arguments import figure_of, folds_of, how, results_of, store_name, study_parser, written
 
 from nassim.reports import sweep_figure, sweep_table
 from nassim.reports.drawing import save_figure
@@ -22,6 +23,7 @@ from nassim.studies.termination import TerminationPlan, run_termination
 SCHEDULES = ("successive_halving", "asha")  # Hyperband tries all first rungs itself
 ETAS = (2, 3, 4, 6)
 FIRST_RUNGS = (1, 2, 4)
+BESTS = (1, 3)
 FREEZE_THAW = ("freeze_thaw", "dyhpo")
 BUDGETS = (0.05, 0.1, 0.2, 0.4)
 # options of the rule alone, so that all settings of an estimator share one fit
@@ -38,12 +40,14 @@ ESTIMATORS = {
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 
 
-def settings() -> str:
-    """The specifications of the sweep."""
+def settings(pool: str) -> str:
+    """The specifications of the sweep; RUSH needs candidates that the sources have too."""
     methods = ["never", "median", "last_value", "last_value:statistic=best"]
     methods += [f"hyperband:eta={eta}" for eta in ETAS]
     for name, eta, epochs in itertools.product(SCHEDULES, ETAS, FIRST_RUNGS):
         methods.append(f"{name}:eta={eta}:min_epochs={epochs}")
+    if pool != "disjoint":
+        methods += [f"rush:eta={eta}:best={best}" for eta, best in itertools.product(ETAS, BESTS)]
     methods += [f"{name}:budget={b}" for name, b in itertools.product(FREEZE_THAW, BUDGETS)]
     for name, rules in ESTIMATORS.items():
         methods += [f"{name}:delta={delta}{rule}" for delta in DELTAS for rule in rules]
@@ -51,19 +55,20 @@ def settings() -> str:
 
 
 def main() -> None:
-    parser = study_parser(__doc__, name="front", methods=settings())
+    parser = study_parser(__doc__, name="sweep", methods=None)
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
     options = parser.parse_args()
-    results = results_path(options)
-    if options.store is not None:
-        plan = TerminationPlan(options.methods, options.orders, options.model_seeds, options.seed)
-        for path in run_termination(plan, folds_of(options), **how(options)).write(results):
+    store = store_name(options)
+    if store is not None:
+        methods = settings(options.pool) if options.methods is None else options.methods
+        plan = TerminationPlan(methods, options.orders, options.model_seeds, options.seed)
+        study = run_termination(plan, folds_of(options), **how(options))
+        for path in study.write(results_of(options, store)):
             print(f"wrote {path}")
-    elif not is_there(results):
-        return
-    sweep = sweep_table(read_study(results).results)
-    print(sweep.to_text())
-    print(f"wrote {save_figure(sweep_figure(sweep), figure_path(options))}")
+    for results in written(options, store):
+        sweep = sweep_table(read_study(results).results)
+        print(sweep.to_text())
+        print(f"wrote {save_figure(sweep_figure(sweep), figure_of(results))}")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,23 @@
     python analysis/ranking.py --store images --methods last_value,lcranknet
 
 fits each estimator on the other datasets, writes rank correlations with the final values to
-analysis/results/ranking.parquet, prints their table and draws docs/figures/ranking.png. Without
-``--store`` it reads what was written. ``--given 20`` hands 20 completed runs of each target to
-methods that learn from it.
+analysis/results/images/ranking.parquet, prints their table and draws
+docs/figures/images/ranking.png. Without ``--store`` it reads what was written, of every store.
+``--given 20`` hands 20 completed runs of each target to methods that learn from it.
 """
 
 from __future__ import annotations
 
-from arguments import figure_path, folds_of, how, is_there, numbers, results_path, study_parser
+from arguments import (
+    figure_of,
+    folds_of,
+    how,
+    numbers,
+    results_of,
+    store_name,
+    study_parser,
+    written,
+)
 
 from nassim.reports import ranking_figure, ranking_table
 from nassim.reports.drawing import save_figure
@@ -31,18 +40,17 @@ def main(
     parser.add_argument("--given", type=int, default=given, help="completed runs of each target")
     parser.add_argument("--baseline", default=baseline, help="all are compared with it")
     options = parser.parse_args()
-    results = results_path(options)
-    if options.store is not None:
+    store = store_name(options)
+    if store is not None:
         plan = RankingPlan(
             options.methods, options.epochs, options.model_seeds, options.seed, options.given
         )
         correlations = run_ranking(plan, folds_of(options), **how(options))
-        print(f"wrote {write_table(correlations, results)}")
-    elif not is_there(results):
-        return
-    table = ranking_table(read_table(results, RANKING_SCHEMA), options.baseline)
-    print(table.to_text())
-    print(f"wrote {save_figure(ranking_figure(table), figure_path(options))}")
+        print(f"wrote {write_table(correlations, results_of(options, store))}")
+    for results in written(options, store):
+        table = ranking_table(read_table(results, RANKING_SCHEMA), options.baseline)
+        print(table.to_text())
+        print(f"wrote {save_figure(ranking_figure(table), figure_of(results))}")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,25 @@
     python analysis/sources_needed.py --store images
 
 runs the ranking study with sources cut to so many datasets (all their architectures), and to so
-many architectures (of all datasets), writes analysis/results/sources_needed.parquet, prints
-Spearman's rho after each epoch and draws docs/figures/sources_needed.png. A larger number draws
-the same sources, and more. Without ``--store`` it reads what was written.
+many architectures (of all datasets), writes analysis/results/images/sources_needed.parquet,
+prints Spearman's rho after each epoch and draws docs/figures/images/sources_needed.png. A larger
+number draws the same sources, and more. Without ``--store`` it reads what was written, of every
+store.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
-from arguments import figure_path, folds_of, how, is_there, numbers, results_path, study_parser
+from arguments import (
+    figure_of,
+    folds_of,
+    how,
+    numbers,
+    results_of,
+    store_name,
+    study_parser,
+    written,
+)
 
 from nassim.reports import ranking_figure, ranking_table
 from nassim.reports.drawing import save_figure
@@ -43,8 +53,8 @@ def main() -> None:
     parser.add_argument("--datasets", type=numbers, default=DATASETS)
     parser.add_argument("--architectures", type=numbers, default=ARCHITECTURES)
     options = parser.parse_args()
-    results = results_path(options)
-    if options.store is not None:
+    store = store_name(options)
+    if store is not None:
         plan = RankingPlan(options.methods, options.epochs, options.model_seeds, options.seed)
         cuts: list[dict[str, int]] = [
             {},
@@ -52,14 +62,13 @@ def main() -> None:
             *({"source_architectures": count} for count in options.architectures),
         ]
         tables = [run_ranking(plan, folds_of(options, **cut), **how(options)) for cut in cuts]
-        print(f"wrote {write_table(pa.concat_tables(tables), results)}")
-    elif not is_there(results):
-        return
-    table = ranking_table(
-        named(read_table(results, RANKING_SCHEMA)), f"{options.methods.split(',')[0]}, all"
-    )
-    print(table.to_text())
-    print(f"wrote {save_figure(ranking_figure(table), figure_path(options))}")
+        print(f"wrote {write_table(pa.concat_tables(tables), results_of(options, store))}")
+    for results in written(options, store):
+        table = ranking_table(
+            named(read_table(results, RANKING_SCHEMA)), f"{options.methods.split(',')[0]}, all"
+        )
+        print(table.to_text())
+        print(f"wrote {save_figure(ranking_figure(table), figure_of(results))}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The early-termination tables and figures of README.md and docs/results.md.
 
 Reads what ``nassim terminate --out analysis/results/NAME.parquet`` wrote (the commands stand in
-docs/results.md), writes docs/figures/NAME-*.png and prints the tables.
+docs/results.md), and ``make termination STORE=...``, which writes to analysis/results/STORE; draws
+docs/figures/NAME/*.png, or docs/figures/STORE/NAME/*.png, and prints the tables.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ NAMES = ("images", "metaqnn")
 
 
 def main() -> None:
-    for name in NAMES:
-        study = read_study(HERE / "results" / f"{name}.parquet")
+    results = HERE / "results"
+    paths = [results / f"{name}.parquet" for name in NAMES]
+    paths += sorted(results.glob("*/termination.parquet"))
+    paths += sorted(results.glob("*/termination-group.parquet"))
+    for path in paths:
+        name = path.relative_to(results).with_suffix("").as_posix()
+        study = read_study(path)
         print(f"== {name}\n")
         print(termination_table(study.results, study.pool).to_text(), end="\n\n")
         print(comparison_table(study.results).to_text(), end="\n\n")

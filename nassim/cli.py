@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from nassim.simulator.sources import Quality
     from nassim.store import Store
+    from nassim.studies.folds import FoldPlan
     from nassim.studies.results import Study
 
 __all__ = ["cli", "first_line", "main"]
@@ -591,7 +592,7 @@ def generate(plan: str, workers: int | None, device: str, ray: str | None, seed:
 @click.option(
     "--methods",
     help="Terminators, as in 'never,asha:eta=4'; 'module:Class' for your own.  "
-    "[default: a selection of those below]",
+    "[default: all of those below that the store and the pool can serve]",
 )
 @click.option(
     "--orders",
@@ -616,10 +617,10 @@ def terminate(methods: str | None, orders: int, model_seeds: int, **options: Any
     """
     from nassim.reports.page import report_page
     from nassim.reports.termination import termination_table
-    from nassim.studies.termination import DEFAULT_METHODS, TerminationPlan, run_termination
+    from nassim.studies.termination import TerminationPlan, default_methods, run_termination
 
     plan = TerminationPlan(
-        DEFAULT_METHODS if methods is None else methods,
+        methods,
         orders,
         model_seeds,
         options["seed"],
@@ -627,8 +628,15 @@ def terminate(methods: str | None, orders: int, model_seeds: int, **options: Any
         options["accounting"],
         options["runs"],
     )
+
+    def run(folds: FoldPlan, targets: list[str] | None, **how: Any) -> Study:
+        if plan.methods is None:
+            for method, reason in default_methods(folds, targets)[1].items():
+                click.echo(f"Note: {method} is left out: {reason}.")
+        return run_termination(plan, folds, targets, **how)
+
     _run_study(
-        functools.partial(run_termination, plan),
+        run,
         lambda study: termination_table(study.results, study.pool).to_text(),
         report_page,
         options,

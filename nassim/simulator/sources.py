@@ -117,6 +117,8 @@ class TableSource:
         totals = np.array([self.qualities[runs].mean() for runs in self.runs_of])
         self.candidate_qualities: FloatArray = totals  # (N,), mean over training seeds
         self._estimates: WeakKeyDictionary[Estimator, dict[int, FloatArray]] = WeakKeyDictionary()
+        self._probabilities: WeakKeyDictionary[Estimator, dict[tuple[int, int], FloatArray]]
+        self._probabilities = WeakKeyDictionary()
 
     def _qualities(self, quality: Quality) -> FloatArray:
         ok = ~self.failed & (self.lengths > 0)
@@ -147,11 +149,12 @@ class TableSource:
 
     def estimates(self, estimator: Estimator, epoch: int) -> FloatArray:
         """What an estimator says of every run after ``epoch`` epochs, (R, k), NaN for a run that
-        was over before. Remembered as long as the estimator lives, so fit it before this.
+        was over before. Remembered as long as the estimator lives, so fit it before this; those
+        that differ in their rule alone share what is said.
 
         The estimator is handed beginnings that all end at this epoch, so it cannot look further.
         """
-        remembered = self._estimates.setdefault(estimator, {})
+        remembered = self._estimates.setdefault(estimator.source, {})
         if epoch not in remembered:
             alive = np.flatnonzero(self.lengths >= epoch)
             prefixes = Prefixes(
@@ -173,6 +176,26 @@ class TableSource:
             estimates[alive] = answer
             remembered[epoch] = estimates
         return remembered[epoch]
+
+    def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> FloatArray:
+        """p(better than the run ``incumbent``) of every run after ``epoch`` epochs, (R,).
+
+        Made in one batch and remembered, as the estimates are: a thousand orders, and all rules of
+        an estimator, cost what one costs.
+        """
+        remembered = self._probabilities.setdefault(estimator.source, {})
+        known = remembered.get((epoch, incumbent))
+        if known is None:
+            estimates = self.estimates(estimator, epoch)
+            reference = Incumbent(float(self.qualities[incumbent]), estimates[incumbent])
+            known = estimator.probability(estimates, reference)
+            if known.shape != (len(estimates),):
+                raise ContractError(
+                    f"{type(estimator).__name__}.probability returned shape {known.shape}; "
+                    f"expected ({len(estimates)},), one number a run."
+                )
+            remembered[epoch, incumbent] = known
+        return known
 
     @property
     def has_several_runs(self) -> bool:
@@ -279,22 +302,12 @@ class Replay(Replayable):
         return Candidates(self.table.architectures)
 
     def probabilities(self, estimator: Estimator, epoch: int, incumbent: int) -> list[float]:
-        """p(better than the incumbent) of every candidate after ``epoch`` epochs.
-
-        Made in one batch and remembered: a thousand orders cost what one costs.
-        """
-        remembered = self._probabilities.setdefault(estimator, {})
+        """p(better than the incumbent) of every candidate after ``epoch`` epochs."""
+        remembered = self._probabilities.setdefault(estimator.source, {})
         known = remembered.get((epoch, incumbent))
         if known is None:
-            estimates = self.table.estimates(estimator, epoch)[self._runs]
-            reference = Incumbent(self.qualities[incumbent], estimates[incumbent])
-            p = estimator.probability(estimates, reference)
-            if p.shape != (len(estimates),):
-                raise ContractError(
-                    f"{type(estimator).__name__}.probability returned shape {p.shape}; "
-                    f"expected ({len(estimates)},), one number a run."
-                )
-            known = remembered[epoch, incumbent] = p.tolist()
+            of_all = self.table.probabilities(estimator, epoch, int(self._runs[incumbent]))
+            known = remembered[epoch, incumbent] = of_all[self._runs].tolist()
         return known
 
 

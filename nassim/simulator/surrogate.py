@@ -416,7 +416,7 @@ class SurrogateReplay(Replayable):
 
         What an estimator said of a run is remembered; only new runs are estimated.
         """
-        remembered = self._estimates.setdefault(estimator, {})
+        remembered = self._estimates.setdefault(estimator.source, {})
         known = remembered.get(epoch)
         start = 0 if known is None else len(known)
         n = len(self.lengths)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from nassim.errors import InputError
 from nassim.simulator.simulate import simulate
 from nassim.studies.fitting import Fit, each_fit
 from nassim.studies.folds import FoldPlan, load_fold
@@ -72,9 +73,11 @@ def run_calibration(
     Raises
     ------
     InputError
-        if a method or target is unknown, a method is no estimator, or it cannot learn because no
-        source is left.
+        if no method is named, a method or target is unknown, a method is no estimator, or it
+        cannot learn because no source is left.
     """
+    if plan.methods is None:
+        raise InputError("methods is None; expected estimators, as in 'last_value,lcranknet'.")
     rows = each_fit("calibration", _decisions, plan, folds, targets, workers, progress)
     return to_table(rows, DECISIONS_SCHEMA)
 

@@ -38,11 +38,20 @@ from nassim.studies.results import (
 from nassim.terminators import TERMINATORS
 from nassim.terminators.base import Estimator, Terminator
 
-__all__ = ["DEFAULT_METHODS", "TerminationPlan", "random_search", "run_termination"]
+__all__ = [
+    "DEFAULT_METHODS",
+    "TerminationPlan",
+    "default_methods",
+    "fit_groups",
+    "random_search",
+    "run_termination",
+]
 
 DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
-    "hyperband:repeat=true,asha,median,lcranknet,lcranknet:at_zero=true,lcranknet:fusion=concat"
+    "hyperband:repeat=true,asha,rush,median,parametric,domhan,baker,chandrashekaran,"
+    "chandrashekaran:train_on=sources,freeze_thaw,dyhpo,lcnet,lcpfn,lcranknet,"
+    "lcranknet:at_zero=true"
 )
 
 _Row = dict[str, Any]
@@ -56,7 +65,8 @@ class TerminationPlan:
     Parameters
     ----------
     methods
-        Specifications of terminators, separated by commas.
+        Specifications of terminators, separated by commas; None: those of ``DEFAULT_METHODS`` that
+        have what they need (:func:`default_methods`).
     orders, model_seeds
         Random orders of the candidates, and fits of each method that learns.
     seed
@@ -70,7 +80,7 @@ class TerminationPlan:
         always the ``"first"`` (lowest) seed.
     """
 
-    methods: str = DEFAULT_METHODS
+    methods: str | None = None
     orders: int = 20
     model_seeds: int = 3
     seed: int = 0
@@ -94,6 +104,46 @@ class _Task:
     target: str
     specifications: tuple[Specification, ...]
     model_seed: int
+
+
+def default_methods(
+    folds: FoldPlan, targets: Sequence[str] | None = None
+) -> tuple[str, dict[str, str]]:
+    """``DEFAULT_METHODS`` without those that these folds cannot serve, and why each is left out.
+
+    Raises
+    ------
+    InputError
+        as ``load_fold``.
+    """
+    pools = target_folds(Store.open(folds.store), folds, targets)
+    kept: list[str] = []
+    left_out: dict[str, str] = {}
+    for spec in parse_specifications(DEFAULT_METHODS, TERMINATORS, "terminator"):
+        terminator = build_terminator(spec)
+        reasons = (_unmet(terminator, fold) for fold in pools.values())
+        reason = next((reason for reason in reasons if reason is not None), None)
+        if reason is None:
+            kept.append(spec.text)
+        else:
+            left_out[spec.text] = reason
+    return ",".join(kept), left_out
+
+
+def _unmet(terminator: Terminator, fold: Fold) -> str | None:
+    """What a method needs and this fold does not have, if anything."""
+    if terminator.uses_sources and not fold.sources.tasks:
+        return f"there is no other dataset to learn from for {fold.target.name!r}"
+    if terminator.needs_bounds and not np.isfinite(fold.metric.bounds).all():
+        return f"it needs a metric with two bounds, and {fold.metric.name} has none"
+    if terminator.needs_shared:
+        candidates = {each.canonical_id for each in fold.table.architectures}
+        known = {each.canonical_id for task in fold.sources.tasks for each in task.architectures}
+        if not candidates & known:
+            return (
+                f"no source has a candidate of {fold.target.name!r}; it needs --pool shared or all"
+            )
+    return None
 
 
 def run_termination(
@@ -129,7 +179,8 @@ def run_termination(
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; expected 1 or more.")
-    specifications = parse_specifications(plan.methods, TERMINATORS, "terminator")
+    methods = default_methods(folds, targets)[0] if plan.methods is None else plan.methods
+    specifications = parse_specifications(methods, TERMINATORS, "terminator")
     learns = {spec: build_terminator(spec).uses_sources for spec in specifications}
     store = Store.open(folds.store)
     pools = target_folds(store, folds, targets)  # before the work: what is wrong shows now
@@ -138,7 +189,7 @@ def run_termination(
     tasks = [
         _Task(folds, plan, name, group, model_seed)
         for name in pools
-        for group in _fit_groups(specifications)
+        for group in fit_groups(specifications)
         for model_seed in range(plan.model_seeds if learns[group[0]] else 1)
     ]
     return replayed(
@@ -158,8 +209,8 @@ def run_termination(
     )
 
 
-def _fit_groups(specifications: list[Specification]) -> list[tuple[Specification, ...]]:
-    """Methods that share a fit, together."""
+def fit_groups(specifications: list[Specification]) -> list[tuple[Specification, ...]]:
+    """Methods that share a fit, together: those that differ in the options of their rule only."""
     groups: dict[object, list[Specification]] = {}
     for spec in specifications:
         rule_options: frozenset[str] = getattr(load(spec.path), "rule_options", frozenset())

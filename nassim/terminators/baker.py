@@ -52,6 +52,9 @@ class Baker(Estimator):
     draws
         With ``train_on="sources"``, settings of the regressors (C, gamma, nu) that are tried by
         cross-validation among the sources. On the target, the settings are fixed.
+    rows
+        Runs of the sources from which each regressor learns, at the most (ours): a regressor's
+        time grows with their square. They are drawn, as many of each source.
 
     ``reasons`` says of each epoch that has no regressor why; a run goes on there.
 
@@ -72,6 +75,7 @@ class Baker(Estimator):
         train_on: Literal["sources", "target"] = "sources",
         curves: int = 20,
         draws: int = 20,
+        rows: int = 400,
     ) -> None:
         super().__init__(delta, epochs)
         if train_on not in ("sources", "target"):
@@ -80,6 +84,7 @@ class Baker(Estimator):
         self.uses_sources = train_on == "sources"
         self.curves = check_count("curves", curves, least=MIN_RUNS)
         self.draws = check_count("draws", draws)
+        self.rows = check_count("rows", rows, least=MIN_RUNS)
         self.reasons: dict[int, str] = {}
         self._metric: Metric | None = None
         self._regressors: dict[int, _Regressor] = {}
@@ -101,7 +106,7 @@ class Baker(Estimator):
             )
         rng = np.random.default_rng(seed)
         settings = [_Setting(), *(_Setting.drawn(rng) for _ in range(self.draws - 1))]
-        self._learn(sources, settings)
+        self._learn(sources, settings, rng)
 
     def judge(self, view: View) -> Judge:
         if self.train_on == "sources":
@@ -134,13 +139,21 @@ class Baker(Estimator):
         twin._learn(completed, [_Setting()])
         return twin
 
-    def _learn(self, sources: Sources, settings: Sequence[_Setting]) -> None:
+    def _learn(
+        self,
+        sources: Sources,
+        settings: Sequence[_Setting],
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        """With ``rng``, from at most ``rows`` runs, which are drawn; else from all."""
         self._metric = sources.metric
         self._regressors, self.reasons = {}, {}
         every = [_Rows.of(task, number) for number, task in enumerate(sources.tasks)]
         longest = max(task.curves.shape[1] for task in sources.tasks)
         for epoch in self.decision_epochs(longest + 1):
             rows = _Rows.until(every, epoch)
+            if rng is not None and len(rows) > self.rows:
+                rows = rows.drawn(self.rows, rng)
             if len(rows) < MIN_RUNS:
                 self.reasons[epoch] = (
                     f"{len(rows)} runs have values until epoch {epoch}; expected at least "
@@ -210,6 +223,15 @@ class _Rows:
                 cut.append(_Rows(curves, rows.sizes, rows.values, rows.fold)[known])
         arrays = zip(*((r.curves, r.sizes, r.values, r.fold) for r in cut), strict=True)
         return cls(*(np.concatenate(parts) for parts in arrays))
+
+    def drawn(self, most: int, rng: np.random.Generator) -> _Rows:
+        """So many of them, about as many of each fold, in their order."""
+        shuffled = rng.permutation(len(self))
+        folds = self.fold[shuffled]
+        turn = np.zeros(len(self), np.intp)  # the first of each fold, then the second, ...
+        for fold in np.unique(folds):
+            turn[folds == fold] = np.arange((folds == fold).sum())
+        return self[np.sort(shuffled[np.argsort(turn, kind="stable")[:most]])]
 
     def __getitem__(self, chosen: np.ndarray) -> _Rows:
         return _Rows(

@@ -114,6 +114,8 @@ class Terminator(ABC):
 
     uses_sources = False  # whether ``fit`` learns from other datasets
     reads_architectures = False  # whether it looks at what candidates are made of
+    needs_bounds = False  # whether it refuses a metric without bounds on both sides, as a loss
+    needs_shared = False  # whether it refuses candidates of which no source has one
     # options that make it cheap enough to be checked each time the tests run, if it is not
     quick_options: ClassVar[Mapping[str, object]] = {}
 
@@ -206,6 +208,7 @@ class Estimator(Rule):
 
     from_epoch = 1  # the first epoch at which this estimator can say anything
     rule_options = frozenset({"delta", "epochs", "at_zero"})  # the others decide what is learned
+    _twin_of: tuple[int, Estimator | None] = (0, None)
 
     def __init__(
         self,
@@ -249,9 +252,21 @@ class Estimator(Rule):
     def judge(self, view: View) -> Judge:
         return _EstimatorJudge(self, view)
 
+    @property
+    def source(self) -> Estimator:
+        """Whose estimates these are: its own, or those of what :meth:`with_rule_of` made it of.
+        Estimates and probabilities are remembered under it."""
+        twin, source = self._twin_of
+        return self if source is None or twin != id(self) else source
+
     def with_rule_of(self, other: Estimator) -> Estimator:
-        """This estimator, with all that it has learned, under the rule options of another."""
+        """This estimator, with all that it has learned, under the rule options of another.
+
+        Both share their estimates: neither :meth:`estimate` nor :meth:`probability` may depend on
+        an option of the rule.
+        """
         twin = copy.copy(self)
+        twin._twin_of = id(twin), self.source  # its own copies may learn something else
         for option in self.rule_options:
             setattr(twin, option, getattr(other, option))
         return twin

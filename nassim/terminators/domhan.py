@@ -59,6 +59,7 @@ class Domhan(Estimator):
     """
 
     from_epoch = 5  # the largest families have four parameters
+    needs_bounds = True
     quick_options: ClassVar[Mapping[str, object]] = {
         "families": "loglog_linear+ilog2",
         "walkers": 14,

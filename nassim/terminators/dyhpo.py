@@ -142,7 +142,9 @@ class _Surrogate:
         self._rng = np.random.default_rng(seed)
         self._architectures = torch.from_numpy(architecture_features(architectures))
         self._kernel = _DeepKernel(self._architectures.shape[1] + 1, self._rng)
-        self._optimizer = torch.optim.Adam(self._kernel.parameters(), lr=LEARNING_RATE)
+        self._optimizer = torch.optim.Adam(
+            list(self._kernel.parameters()), lr=LEARNING_RATE, fused=True
+        )
         self._next_training = FIRST_VALUES
 
     def choose(self, seen: Seen, free: IntArray) -> int:

@@ -69,6 +69,7 @@ class LCNet(Estimator):
     """
 
     uses_sources = True
+    needs_bounds = True
     quick_options: ClassVar[Mapping[str, object]] = {"networks": 2, "steps": 5}
 
     def __init__(
@@ -183,7 +184,8 @@ class Ensemble:
         inputs = runs.inputs(rows, epochs)
         mean, deviation = _mean_and_deviation(inputs)
         ensemble = cls(_first_weights(networks, inputs.shape[1], rng), mean, deviation)
-        optimizer = torch.optim.AdamW(ensemble.weights.values(), weight_decay=WEIGHT_DECAY)
+        weights = ensemble.weights.values()
+        optimizer = torch.optim.AdamW(weights, weight_decay=WEIGHT_DECAY, fused=True)
         with one_thread():
             for step in range(steps):
                 rows, epochs, asked = (
@@ -199,7 +201,7 @@ class Ensemble:
                     group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
                 optimizer.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(ensemble.weights.values(), CLIP_NORM)
+                torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)
                 optimizer.step()
         return ensemble
 

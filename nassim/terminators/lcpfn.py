@@ -66,6 +66,8 @@ class LCPFN(Estimator):
         if an option is out of its range, or curves have no bounds on both sides (a loss).
     """
 
+    needs_bounds = True
+
     def __init__(self, delta: float = 0.05, epochs: str | int | tuple[int, ...] = "sparse") -> None:
         super().__init__(delta, epochs)
 

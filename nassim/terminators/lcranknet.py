@@ -93,6 +93,9 @@ class LCRankNet(Estimator):
     token_dropout
         Share of the words' tokens that are read as unknown in training. Above 0, a token that no
         source has is read by an embedding that was trained.
+    residual
+        True (ours, off): the last and the best value are added to the score, with weights above 0
+        that depend on the epoch; the heads learn what they do not say.
     steps
         Training steps of a network.
     transfer
@@ -125,6 +128,7 @@ class LCRankNet(Estimator):
         dataset_embedding: bool = True,
         lengths: Literal["one", "each"] = "one",
         token_dropout: float = 0.0,
+        residual: bool = False,
         steps: int = 1200,
         transfer: bool = True,
         curves: int = 10,
@@ -151,6 +155,9 @@ class LCRankNet(Estimator):
         self.dataset_embedding = dataset_embedding
         self.lengths = lengths
         self.token_dropout = check_share("token_dropout", token_dropout)
+        if residual and not curve:
+            raise InputError("Without curves there is no last value; leave residual=true out.")
+        self.residual = residual
         self.steps = check_count("steps", steps)
         self.transfer = self.uses_sources = transfer
         self.curves = check_count("curves", curves, least=2)
@@ -355,6 +362,7 @@ class _Network(nn.Module):
         self.sees_architecture = options.architecture
         self.sees_curve = options.curve
         self.sees_dataset = options.dataset_embedding
+        self.residual = options.residual
         word_width = TOKEN_WIDTH * len(token_sizes)
         self.architecture_width = STATE_WIDTH + 3
         curve_width = CHANNELS * len(KERNELS) + 3 + DATASET_WIDTH
@@ -371,6 +379,8 @@ class _Network(nn.Module):
                 self.weights = nn.Linear(1, 2)
             else:
                 self.head = _head(self.architecture_width + curve_width, 2 * HEAD_WIDTH)
+            if options.residual:
+                self.values = nn.Linear(1, 2)  # weights of the last and the best value
             if options.alpha < 1:
                 self.decoder = nn.LSTM(word_width, STATE_WIDTH, batch_first=True)
                 self.decoded = nn.ModuleList(nn.Linear(STATE_WIDTH, size) for size in token_sizes)
@@ -393,13 +403,16 @@ class _Network(nn.Module):
             curves = curves[:, :0]
         epoch = curves.shape[1]
         see_architecture = self.sees_architecture and not drop_architecture
+        score = curves.new_zeros(len(curves))
+        if self.residual and epoch > 0:
+            weights = functional.softplus(self.values(curves.new_full((1,), _scale(epoch))))
+            score = weights[0] * curves[:, -1] + weights[1] * curves.amax(dim=1)
         if not self.additive:
             unseen = curves.new_zeros(len(curves), self.architecture_width)
             seen = self.architecture(tokens, sizes, dropout) if see_architecture else unseen
-            score: Tensor = self.head(torch.cat([seen, self.curve(curves, dataset)], 1))[:, 0]
-            return score
+            both: Tensor = self.head(torch.cat([seen, self.curve(curves, dataset)], 1))[:, 0]
+            return score + both
         weights = functional.softplus(self.weights(curves.new_full((1,), _scale(epoch))) + 0.5)
-        score = curves.new_zeros(len(curves))
         if see_architecture:
             seen = self.architecture(tokens, sizes, dropout)
             score = score + weights[0] * self.architecture_head(seen)[:, 0]
@@ -498,7 +511,8 @@ def _train(
     options: LCRankNet, network: _Network, tasks: Sequence[_Task], rng: np.random.Generator
 ) -> None:
     """Each step: one dataset, one epoch after which curves are cut, and all pairs of some runs."""
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
+    weights = list(network.parameters())
+    optimizer = torch.optim.AdamW(weights, weight_decay=WEIGHT_DECAY, fused=True)
     for step in range(options.steps):
         number = int(rng.integers(len(tasks)))
         task = tasks[number]
@@ -531,7 +545,7 @@ def _train(
             group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / options.steps)) / 2
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+        nn.utils.clip_grad_norm_(weights, CLIP_NORM)
         optimizer.step()
 
 

@@ -49,6 +49,7 @@ class Parametric(Estimator):
         if an option is out of its range, or curves have no bounds on both sides (a loss).
     """
 
+    needs_bounds = True
     quick_options: ClassVar[Mapping[str, object]] = {"family": "ilog2", "restarts": 0}
 
     def __init__(

@@ -47,6 +47,7 @@ class RUSH(Rule):
     """
 
     uses_sources = True
+    needs_shared = True
 
     def __init__(self, eta: float = 3, min_epochs: int = 1, best: int = 1) -> None:
         self.eta = check_eta(eta)

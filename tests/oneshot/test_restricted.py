@@ -72,9 +72,8 @@ def test_noise_of_a_supernet_is_drawn_anew_but_not_for_the_alphas() -> None:
 def test_a_method_keeps_its_contract(
     name: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = [one.decisions for one in get_space(name).every()]
-    monkeypatch.setattr(checks, "SPACE", name)
-    monkeypatch.setattr(checks, "DECISIONS", cells[:: max(1, len(cells) // 6)])
+    cells = [one.id for one in get_space(name).every()]
+    monkeypatch.setattr(checks, "SPACES", {name: tuple(cells[:: max(1, len(cells) // 6)])})
     options = load(ONE_SHOT[method]).quick_options
     text = ":".join([method, *(f"{option}={value}" for option, value in options.items())])
     assert "check_standalone" in check_one_shot(one_shot_factory(text))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from typing import Any
@@ -171,6 +172,30 @@ def test_estimates_are_remembered_as_long_as_the_estimator_lives() -> None:
     del watches
     gc.collect()
     assert gone() is None
+
+
+def test_rules_of_one_estimator_share_what_it_says_in_all_orders() -> None:
+    table = table_of(np.eye(3))
+    asked: list[int] = []
+
+    class Counting(Watches):
+        def probability(self, estimates: FloatArray, incumbent: Incumbent) -> FloatArray:
+            asked.append(len(estimates))
+            return super().probability(estimates, incumbent)
+
+    first, rule = Counting(), Counting()
+    rule.delta = 0.1
+    twin = first.with_rule_of(rule)
+    for estimator in (first, twin, twin.with_rule_of(first)):
+        for _ in range(2):  # each order has a replay of its own
+            Replay(table).probabilities(estimator, 2, incumbent=0)
+    assert (len(first.seen), asked) == (1, [3])
+    learned = copy.copy(twin)  # as ``trained_on`` makes one: it may have learned something else
+    learned.seen = []
+    Replay(table).probabilities(learned, 2, incumbent=0)
+    assert len(learned.seen) == 1
+    Replay(table).probabilities(rule, 2, incumbent=0)
+    assert len(rule.seen) == 1
 
 
 @pytest.mark.parametrize("shape", [(2, 1), (3, 1, 1), ()])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 import nassim
+from nassim.checks.worlds import hard_worlds
 from nassim.errors import InputError, UnknownNameError
-from nassim.loading import parse_specifications
+from nassim.loading import load, parse_specifications
 from nassim.records import Dataset, Metric, Run
 from nassim.reports import termination_table
 from nassim.simulator import Episode, Replay, simulate
@@ -22,7 +24,12 @@ from nassim.store.importers import import_into
 from nassim.studies import fitting, termination
 from nassim.studies.folds import FoldPlan, load_fold
 from nassim.studies.results import read_study
-from nassim.studies.termination import DEFAULT_METHODS, TerminationPlan, run_termination
+from nassim.studies.termination import (
+    DEFAULT_METHODS,
+    TerminationPlan,
+    default_methods,
+    run_termination,
+)
 from nassim.terminators import TERMINATORS
 
 Rows = list[dict[str, Any]]
@@ -471,14 +478,46 @@ def test_values_of_the_last_epoch_alone_are_refused(tmp_path: Path) -> None:
     assert "validated after the last epoch only" in refused(folds, "never")
 
 
-def test_the_default_methods_are_known() -> None:
+def test_the_default_methods_are_all() -> None:
     parsed = parse_specifications(DEFAULT_METHODS, TERMINATORS, "terminator")
     assert parsed[0].name == "never"
-    # not in the table of docs/results.md yet: two that refuse losses, and are slow; one that needs
-    # a shared pool; those whose run over all targets is to come
-    asked_for = {"domhan", "parametric", "rush", "baker", "chandrashekaran"}
-    asked_for |= {"freeze_thaw", "dyhpo", "lcnet", "lcpfn"}
-    assert {p.name for p in parsed} == set(TERMINATORS) - asked_for
+    assert {p.name for p in parsed} == set(TERMINATORS)
+
+
+@pytest.mark.parametrize("name", sorted(TERMINATORS))
+def test_methods_say_whether_they_need_bounds(name: str) -> None:
+    world = hard_worlds()["lower_is_better"]
+    kind = load(TERMINATORS[name])
+    terminator = kind(**kind.quick_options)
+    if kind.needs_bounds:
+        with pytest.raises(InputError, match="bounds"):
+            terminator.fit(world.sources, 0)
+    else:
+        terminator.fit(world.sources, 0)
+
+
+def test_default_methods_are_those_that_can_work(folds: FoldPlan, tmp_path: Path) -> None:
+    kept, left_out = default_methods(folds)
+    assert (kept, left_out) == (DEFAULT_METHODS, {})
+    kept, left_out = default_methods(dataclasses.replace(folds, pool="disjoint"))
+    assert left_out.keys() == {"rush"}
+    assert "--pool shared or all" in left_out["rush"]
+    assert ",rush," in DEFAULT_METHODS
+    assert kept == DEFAULT_METHODS.replace(",rush", "")
+
+    lines = ["dataset,architecture,epoch,valid_perplexity"]
+    lines += [f"a,a{k},{epoch},{9 - k - epoch}" for k in range(3) for epoch in (1, 2, 3)]
+    (tmp_path / "curves.csv").write_text("\n".join(lines))
+    import_into("table", tmp_path / "curves.csv", tmp_path / "loss", metric="perplexity")
+    alone = FoldPlan(str(tmp_path / "loss"), Store.open(tmp_path / "loss").sha)
+    kept, left_out = default_methods(alone)
+    assert "no other dataset" in left_out["lcranknet"]
+    assert "two bounds" in left_out["domhan"]
+    assert "asha" in kept.split(",")
+    study = run_termination(
+        TerminationPlan(orders=1, model_seeds=1), dataclasses.replace(alone, size=2)
+    )
+    assert sorted(set(study.results["method"].to_pylist())) == sorted(kept.split(","))
 
 
 def test_a_study_of_one_method_can_be_read_again(folds: FoldPlan, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from nassim.errors import InputError
 from nassim.optimizers.random_search import RandomSearch
 from nassim.records import Incumbent, Metric, Prefixes, Sources, SourceTask
 from nassim.simulator import simulate
-from nassim.terminators.baker import Baker, curve_features
+from nassim.terminators.baker import Baker, _Rows, curve_features
 
 LOSS = Metric("loss", higher_is_better=False, bounds=(0.0, math.inf))
 
@@ -232,3 +232,28 @@ def test_it_says_what_it_lacks() -> None:
         Baker().fit(Sources(()), 0)
     with pytest.raises(InputError, match="Baker must be fitted"):
         Baker().estimate(cut(planted()[-1], 3))
+
+
+# -- how much it learns from ---------------------------------------------------------------------
+
+
+def test_of_many_runs_as_many_of_each_source_are_drawn() -> None:
+    every = [_Rows.of(task, number) for number, task in enumerate(planted())]
+    rows = _Rows.until(every, 3)
+    few = rows.drawn(50, np.random.default_rng(0))
+    assert np.bincount(few.fold).tolist() in ([17, 17, 16], [17, 16, 17], [16, 17, 17])
+    again, other = (rows.drawn(50, np.random.default_rng(seed)) for seed in (0, 1))
+    assert np.array_equal(few.curves, again.curves)
+    assert not np.array_equal(few.curves, other.curves)
+
+
+def test_fewer_rows_are_another_regressor_and_too_many_are_all() -> None:
+    def estimates(rows: int) -> np.ndarray:
+        baker = Baker(epochs=(3,), draws=2, rows=rows)
+        baker.fit(Sources(planted()[:-1]), 0)
+        return baker.estimate(cut(planted()[-1], 3))
+
+    assert np.array_equal(estimates(120), estimates(400))
+    assert not np.array_equal(estimates(120), estimates(40))
+    with pytest.raises(InputError, match="rows"):
+        Baker(rows=5)

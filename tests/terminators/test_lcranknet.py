@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -203,6 +204,29 @@ def test_switches_take_away_what_they_name() -> None:
         before = estimator.estimate(prefixes)
         assert bool((estimator.estimate(otherwise_trained) != before).any()) is curve_counts
         assert bool((estimator.estimate(otherwise_built) != before).any()) is architecture_counts
+
+
+@pytest.mark.parametrize("fusion", ["additive", "concat"])
+def test_a_residual_ranks_by_the_values_where_the_heads_say_nothing(fusion: str) -> None:
+    prefixes = target(6)
+    with_values, without = (
+        copy.deepcopy(fitted(fusion=fusion, residual=residual)) for residual in (True, False)
+    )
+    for estimator in (with_values, without):
+        assert estimator._fitted is not None
+        for name, parameter in estimator._fitted[1][0].named_parameters():
+            if "head.2" in name:
+                parameter.data.zero_()
+    assert len(np.unique(without.estimate(prefixes))) == 1
+    scores = with_values.estimate(prefixes)
+    better = np.triu(
+        (prefixes.curves[:, None, -1] > prefixes.curves[None, :, -1])
+        & (prefixes.curves.max(axis=1)[:, None] >= prefixes.curves.max(axis=1)[None, :])
+    )
+    assert better.sum() > 100
+    assert (scores[:, None] >= scores[None, :])[better].all()
+    before = with_values.estimate(target(0))
+    assert len(np.unique(before)) == 1  # there are no values yet
 
 
 @pytest.mark.parametrize("fusion", ["additive", "concat"])
@@ -564,6 +588,7 @@ def test_another_space_or_metric_is_refused() -> None:
         ({"architecture": False, "curve": False}, "are both false"),
         ({"lengths": 3}, "Option lengths is 3; expected 'one' or 'each'"),
         ({"lengths": "each", "curve": False}, "leave lengths=each out"),
+        ({"residual": True, "curve": False}, "leave residual=true out"),
         ({"token_dropout": 2}, "Option token_dropout is 2"),
         ({"architecture": False, "at_zero": True}, "knows nothing before the first epoch"),
     ],
