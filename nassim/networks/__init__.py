@@ -28,6 +28,14 @@ NETWORKS: dict[str, str] = {
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",
     "nasbench201_3nodes": "nassim.networks.nasbench201:NASBench201Network",
     "nasnet": "nassim.networks.nasnet:NASNetNetwork",
+    "s1_tiny": "nassim.networks.nasbench201:NASBench201Network",
+    "s1_tiny_3nodes": "nassim.networks.nasbench201:NASBench201Network",
+    "s2_tiny": "nassim.networks.nasbench201:NASBench201Network",
+    "s2_tiny_3nodes": "nassim.networks.nasbench201:NASBench201Network",
+    "s3_tiny": "nassim.networks.nasbench201:NASBench201Network",
+    "s3_tiny_3nodes": "nassim.networks.nasbench201:NASBench201Network",
+    "s4_tiny": "nassim.networks.nasbench201:NASBench201Network",
+    "s4_tiny_3nodes": "nassim.networks.nasbench201:NASBench201Network",
 }
 
 

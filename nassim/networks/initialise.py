@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from nassim.networks.dropout import Dropout
+from nassim.networks.noise import Noise
 
 __all__ = ["draw_uniform", "initialise"]
 
@@ -25,6 +26,8 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Dropout):
             module.seed = int(torch.randint(2**62, (), generator=generator))
+        elif isinstance(module, Noise):
+            module.seed.fill_(int(torch.randint(2**62, (), generator=generator)))
 
 
 @torch.no_grad()

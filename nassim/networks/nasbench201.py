@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nassim.errors import InputError
+from nassim.networks.noise import Noise
 from nassim.records import Architecture
-from nassim.spaces.nasbench201 import EDGES, OPERATIONS
+from nassim.spaces import get_space
+from nassim.spaces.nasbench201 import EDGES, NASBench201Space
 
 __all__ = ["Cell", "NASBench201Network", "ResidualReduction", "operation"]
 
@@ -14,20 +19,22 @@ __all__ = ["Cell", "NASBench201Network", "ResidualReduction", "operation"]
 class NASBench201Network(nn.Module):
     """Images (n, inputs, height, width) to scores; the paper has 16 channels and 5 cells.
 
-    Cells of three nodes, the paper's without the last one, are built alike.
+    Cells of three nodes, the paper's without the last one, are built alike, and so are those of
+    spaces whose edges offer other operations (:mod:`nassim.spaces.restricted`).
     """
 
     def __init__(
         self, architecture: Architecture, *, channels: int, cells: int, classes: int, inputs: int
     ) -> None:
         super().__init__()
+        names = _names(architecture)
         self.stem = nn.Sequential(_conv(inputs, channels, 3), nn.BatchNorm2d(channels))
         layers: list[nn.Module] = []
         for stage in range(3):
             width = channels * 2**stage
             if stage > 0:
                 layers.append(ResidualReduction(width // 2, width))
-            layers += [Cell(architecture.decisions, width) for _ in range(cells)]
+            layers += [Cell(names, width) for _ in range(cells)]
         self.layers = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(4 * channels)
         self.head = nn.Linear(4 * channels, classes)
@@ -39,21 +46,20 @@ class NASBench201Network(nn.Module):
 
 
 class Cell(nn.Module):
-    """Three or four nodes; each is the sum of its incoming edges, the last is the output."""
+    """Three or four nodes; each is the sum of its incoming edges, the last is the output.
 
-    def __init__(self, decisions: tuple[int, ...], width: int) -> None:
+    ``names`` are the operations of the edges.
+    """
+
+    def __init__(self, names: Sequence[str], width: int) -> None:
         super().__init__()
-        edges = EDGES[: len(decisions)]
+        edges = EDGES[: len(names)]
         self.n_nodes = 1 + max(to for _, to in edges)
         # an edge "none" adds an exact zero, so it is left out
         self.edges = [
-            (source, to)
-            for op, (source, to) in zip(decisions, edges, strict=True)
-            if OPERATIONS[op] != "none"
+            (source, to) for name, (source, to) in zip(names, edges, strict=True) if name != "none"
         ]
-        self.operations = nn.ModuleList(
-            operation(OPERATIONS[op], width) for op in decisions if OPERATIONS[op] != "none"
-        )
+        self.operations = nn.ModuleList(operation(name, width) for name in names if name != "none")
 
     def forward(self, x: Tensor) -> Tensor:
         nodes: list[Tensor | None] = [x, *(None for _ in range(self.n_nodes - 1))]
@@ -91,9 +97,22 @@ def operation(name: str, width: int) -> nn.Module:
     """An operation other than ``none`` on images of so many channels."""
     if name == "skip_connect":
         return nn.Identity()
+    if name == "noise":
+        return Noise()
     if name == "avg_pool_3x3":
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     return nn.Sequential(*_relu_conv(width, width, 1 if name == "nor_conv_1x1" else 3))
+
+
+def _names(architecture: Architecture) -> tuple[str, ...]:
+    """The operation of each edge."""
+    space = get_space(architecture.space)
+    if not isinstance(space, NASBench201Space):
+        raise InputError(
+            f"Architecture {architecture.id!r} is of space {space.name!r}; expected one of "
+            "NAS-Bench-201's."
+        )
+    return space.names(architecture.decisions)
 
 
 def _relu_conv(inputs: int, width: int, kernel: int, stride: int = 1) -> list[nn.Module]:

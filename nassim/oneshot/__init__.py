@@ -37,4 +37,12 @@ SUPERNETS: dict[str, str] = {
     "nasbench201": "nassim.oneshot.supernet:NASBench201Supernet",
     "nasbench201_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
     "nasnet": "nassim.oneshot.supernet_cells:NASNetSupernet",
+    "s1_tiny": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s1_tiny_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s2_tiny": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s2_tiny_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s3_tiny": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s3_tiny_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s4_tiny": "nassim.oneshot.supernet:NASBench201Supernet",
+    "s4_tiny_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",
 }

@@ -24,7 +24,6 @@ from nassim.errors import InputError
 from nassim.oneshot.base import Journal, Trained, cosine
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.mixture import (
-    NONE,
     Mixture,
     MixtureSearch,
     alpha_step,
@@ -94,7 +93,7 @@ class AnnealedMixture(Mixture):
 
     def __init__(self, supernet: Supernet, alphas: Tensor) -> None:
         super().__init__(supernet, alphas)
-        self.alive[:, NONE] = 0
+        self.alive[self.offers("none")] = 0
         self.register_buffer("temperature", torch.tensor(_FIRST, device=alphas.device))
 
     def gates(self) -> Tensor:

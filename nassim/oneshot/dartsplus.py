@@ -5,6 +5,8 @@ search ends at the first step whose discretised cell has ``max_skips``, the pape
 its second one (a ranking of operations that no longer changes) is left out.
 
 - Cell: the limit of two skips is that of a cell with eight edges. Cells here have three or six.
+- Spaces whose edges have few operations: by chance alone half of the edges of ``s2_tiny`` are
+  skips, so its first look may end the search. Where no edge has a skip it never ends early.
 - When: after each step (paper: each epoch), and not before the end of a warm-up of 10% of the
   steps (ours: at first the alphas are chance, and chance can have two skips).
 - What is searched, and how, is :mod:`nassim.oneshot.darts`, first order.

@@ -21,7 +21,6 @@ import torch
 from nassim.oneshot.base import Journal, Trained, cosine
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.mixture import (
-    NONE,
     Batch,
     Mixture,
     MixtureSearch,
@@ -100,5 +99,5 @@ def most_missed(mixture: Mixture, edge: int, batch: Batch) -> int:
         without[edge, operation] = 0
         with torch.no_grad():
             losses.append(float(mixture_loss(mixture.supernet, without, batch)))
-    losses[NONE] = -np.inf
-    return int(np.argmax(losses))
+    missed = np.where(mixture.supernet.offers("none")[edge].numpy(), -np.inf, losses)
+    return int(np.argmax(missed))

@@ -6,10 +6,12 @@ Chu et al., "Fair DARTS: Eliminating Unfair Advantages in Differentiable Archite
 
 - Steps: 600, the alphas' rate 0.03 (paper: 50 epochs, 3e-3). Weights begin at 0.025 (paper: 0.005)
   with batches of 64 (paper: 128), as DARTS here. Adam's betas are 0.9 and 0.999, as the paper's.
-- Operations: ``none`` is not among the paper's. Here it has an alpha that rests.
+- Operations: ``none`` is not among the paper's. Here it has an alpha that rests, where it is
+  offered.
 - Discretise: an edge keeps its best operation if its weight is above ``threshold``, else it is
   ``none``; the paper keeps at most two edges a node. Where no edge of the cell passes, each keeps
-  its best (ours), because a cell that computes nothing is no choice.
+  its best (ours), because a cell that computes nothing is no choice. An edge that offers no
+  ``none`` keeps its best whatever its weight (ours).
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from nassim.errors import InputError
 from nassim.oneshot.base import Journal, Trained, cosine
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.mixture import (
-    NONE,
     Mixture,
     MixtureSearch,
     alpha_step,
@@ -77,7 +78,8 @@ class FairDARTS(MixtureSearch):
             if not self.frozen(step):
                 gates = mixture.gates()
                 loss = mixture_loss(supernet, gates, next(others))
-                alpha_step(alphas, loss + self.weight * zero_one_loss(gates))
+                push = zero_one_loss(gates[mixture.counted()])
+                alpha_step(alphas, loss + self.weight * push)
             rate = cosine(self.learning_rate, step - 1, self.steps)
             train_loss = weight_step(mixture, weights, rate, next(batches))
             note(journal, step, mixture, train_loss)
@@ -93,11 +95,15 @@ class FairMixture(Mixture):
 
     def __init__(self, supernet: Supernet, alphas: Tensor, threshold: float) -> None:
         super().__init__(supernet, alphas)
-        self.alive[:, NONE] = 0
+        self.alive[self.offers("none")] = 0
         self.register_buffer("threshold", torch.tensor(threshold))
 
     def gates(self) -> Tensor:
         return torch.sigmoid(self.logits())
+
+    def counted(self) -> Tensor:
+        """Where operations are that the loss drives: all but ``none``."""
+        return ~self.offers("none")
 
     def discretise(self) -> Architecture:
         """The best operation of each edge, or ``none`` where the best is below the threshold."""
@@ -105,15 +111,18 @@ class FairMixture(Mixture):
         passed = (self.gates().detach().amax(dim=1) >= self.threshold).tolist()
         if not any(passed):
             return best
-        kept = (op if ok else NONE for op, ok in zip(best.decisions, passed, strict=True))
+        none = self.supernet.offers("none")
+        kept = (
+            op if ok or not row.any() else int(row.argmax())
+            for op, ok, row in zip(best.decisions, passed, none, strict=True)
+        )
         return self.supernet.space.architecture(tuple(kept))
 
 
 def zero_one_loss(gates: Tensor) -> Tensor:
-    """Minus the mean squared distance of weights from a half, over all operations but ``none``.
+    """Minus the mean squared distance of weights from a half.
 
-    >>> float(zero_one_loss(torch.tensor([[0.0, 1.0, 0.5, 0.5, 0.5]])))
+    >>> float(zero_one_loss(torch.tensor([1.0, 0.5, 0.5, 0.5])))
     -0.0625
     """
-    counted = torch.cat([gates[:, :NONE], gates[:, NONE + 1 :]], dim=1)
-    return -(counted - 0.5).square().mean()
+    return -(gates - 0.5).square().mean()

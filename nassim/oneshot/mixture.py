@@ -25,8 +25,7 @@ from nassim.records import Architecture
 
 __all__ = [
     "ALPHA_DECAY",
-    "NONE",
-    "SKIP",
+    "SKIPS",
     "Batch",
     "Mixture",
     "MixtureSearch",
@@ -39,7 +38,7 @@ __all__ = [
     "weight_step",
 ]
 
-NONE, SKIP = 0, 1  # options of each edge of a supernet
+SKIPS = ("skip_connect", "skip")  # what spaces call an identity
 ALPHA_DECAY = 1e-3  # the weight decay of the alphas
 _NOTE_EVERY = 20  # steps
 _CLIP = 5.0  # the norm of the gradient of all weights, as DARTS has it
@@ -78,10 +77,18 @@ class Mixture(Trained):
         """What the weights come to, see :meth:`nassim.oneshot.supernet.Supernet.discretise`."""
         return self.supernet.discretise(self.gates().detach())
 
+    def offers(self, *names: str) -> Tensor:
+        """Where options of these names are: True in (edges, options)."""
+        return self.supernet.offers(*names).to(self.alphas.device)
+
+    def names(self) -> tuple[str, ...]:
+        """The options of the edges of the discretised cell."""
+        chosen = self.supernet.chosen(self.discretise())
+        return tuple(self.supernet.options[edge][option] for edge, option in chosen)
+
     def skips(self) -> int:
         """How many edges of the discretised cell are identities."""
-        chosen = self.supernet.chosen(self.discretise())
-        return sum(option == SKIP for _edge, option in chosen)
+        return sum(name in SKIPS for name in self.names())
 
     def alone(self, architecture: Architecture) -> Gates:
         """The gates that an architecture is scored by."""
@@ -173,7 +180,7 @@ def share(name: str, value: float) -> None:
 
 def small_alphas(supernet: Supernet, rng: np.random.Generator) -> Tensor:
     """Alphas (edges, options) drawn from a normal of deviation 0.001, as DARTS begins."""
-    shape = len(supernet.targets), len(supernet.options)
+    shape = len(supernet.targets), len(supernet.options[0])
     device = next(supernet.parameters()).device
     return torch.from_numpy(1e-3 * rng.standard_normal(shape)).float().to(device)
 
@@ -226,12 +233,17 @@ def weight_step(
 
 
 def note(journal: Journal, step: int, mixture: Mixture, loss: float) -> None:
-    """Now and then: the loss, the skips of the discretised cell, the mean entropy in nats."""
+    """Now and then: the loss, the skips of the discretised cell, the mean entropy in nats.
+
+    And the edges with noise, in a space that has such.
+    """
     if step % _NOTE_EVERY == 0:
         gates = mixture.gates().detach()
         shares = gates / gates.sum(dim=1, keepdim=True)
         journal.note(step, "train_loss", loss)
         journal.note(step, "skips", mixture.skips())
+        if mixture.offers("noise").any():
+            journal.note(step, "noise_edges", mixture.names().count("noise"))
         journal.note(step, "entropy", float(torch.special.entr(shares).sum(dim=1).mean()))
 
 

@@ -6,7 +6,7 @@ begin anew. Skips are dropped out at a rate that begins higher in each stage (0,
 falls within it. Of the final cell's skips, at most ``max_skips`` stay.
 
 - Operations of an edge: 5, 3 and 2 (paper: 8, 5 and 3). ``none`` is the first to go before the
-  last stage, as in the paper.
+  last stage, as in the paper. Where an edge offers fewer, it loses fewer.
 - Depth: the same in all stages (paper: 5, 11 and 17 cells), because it is one supernet that is
   scored in the end. For the same reason weights go on (paper: they begin anew), and the depth gap
   is not what this file is about.
@@ -27,8 +27,7 @@ from nassim.oneshot.base import Journal, Trained, cosine, positive
 from nassim.oneshot.data import SearchData
 from nassim.oneshot.dropping import dropping
 from nassim.oneshot.mixture import (
-    NONE,
-    SKIP,
+    SKIPS,
     Mixture,
     MixtureSearch,
     alpha_step,
@@ -105,11 +104,15 @@ class CappedMixture(Mixture):
     def discretise(self) -> Architecture:
         """The best of each edge; the weakest skips above the limit give way to the next best."""
         gates = self.gates().detach().clone()
-        gates[:, NONE] = -1
-        skips = (gates.argmax(dim=1) == SKIP).nonzero().flatten()
-        weakest = skips[gates[skips, SKIP].argsort()]
+        gates[self.offers("none")] = -1
+        skip = self.offers(*SKIPS)
+        weight, best = gates.max(dim=1)
+        skips = skip.gather(1, best[:, None]).flatten().nonzero().flatten()
+        weakest = skips[weight[skips].argsort()]
         surplus = max(0, len(skips) - int(self.max_skips))
-        gates[weakest[:surplus], SKIP] = -1
+        capped = torch.zeros_like(skip)
+        capped[weakest[:surplus]] = skip[weakest[:surplus]]
+        gates[capped] = -1
         return self.supernet.space.architecture(tuple(gates.argmax(dim=1).tolist()))
 
 
@@ -118,7 +121,7 @@ def eliminate(mixture: Mixture, keep: int, *, none: bool) -> None:
     order = mixture.gates().detach().clone()
     order[mixture.alive == 0] = -2
     if none:
-        order[:, NONE] = -1
+        order[mixture.offers("none")] = -1
     gone = order.argsort(dim=1, descending=True)[:, keep:]
     mixture.alive.scatter_(1, gone, 0.0)
 

@@ -30,8 +30,7 @@ from nassim.oneshot.data import SearchData
 from nassim.oneshot.dropping import dropping
 from nassim.oneshot.mixture import (
     ALPHA_DECAY,
-    NONE,
-    SKIP,
+    SKIPS,
     Batch,
     Mixture,
     MixtureSearch,
@@ -92,7 +91,7 @@ class RobustDARTS(MixtureSearch):
         judged, start = next(others), small_alphas(supernet, rng)
         values: list[float] = []
         past: list[Tensor] = []
-        dropped = [name for k, name in enumerate(supernet.options) if k not in (NONE, SKIP)]
+        dropped = {name for options in supernet.options for name in options} - {"none", *SKIPS}
         with dropping(supernet, dropped, rng, whole=True) as drop:
             for step in range(1, self.steps + 1):
                 drop.rate = self.drop_path * (step - 1) / self.steps

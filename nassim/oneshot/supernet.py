@@ -50,15 +50,15 @@ class Supernet(nn.Module, ABC):
     without it a supernet runs whole architectures of its space alone. ``drawable`` says that any
     decisions together are an architecture.
 
-    ``mixable`` says that gates may also be weights of the ``options`` of each edge, of which the
-    first is ``none`` and the second the identity, whether edges are decisions or not. ``targets``
-    are the nodes that the edges lead to, as numbers.
+    ``mixable`` says that gates may also be weights of the ``options`` of each edge, of which all
+    edges have equally many, whether edges are decisions or not. ``targets`` are the nodes that the
+    edges lead to, as numbers.
     """
 
     edgewise: ClassVar[bool]
     drawable: ClassVar[bool] = False
     mixable: ClassVar[bool] = False
-    options: tuple[str, ...] = ()
+    options: tuple[tuple[str, ...], ...] = ()
     targets: tuple[int, ...] = ()
     space: Space
     sizes: dict[str, int]
@@ -86,8 +86,12 @@ class Supernet(nn.Module, ABC):
         Here each edge is a decision, and keeps the option of most weight other than ``none``.
         """
         weights = weights.clone()
-        weights[:, 0] = -1
+        weights[self.offers("none").to(weights.device)] = -1
         return self.space.architecture(tuple(weights.argmax(dim=1).tolist()))
+
+    def offers(self, *names: str) -> Tensor:
+        """Where options of these names are: True in (edges, options); of those ``mixable``."""
+        return torch.tensor([[name in names for name in options] for options in self.options])
 
     def chosen(self, architecture: Architecture) -> list[tuple[int, int]]:
         """The edges of an architecture, and the option of each; here every decision is one."""
@@ -157,12 +161,15 @@ def build_supernet(
 
 
 class MixedCell(nn.Module):
-    """A cell whose edges hold all operations; nodes are summed in the order of :class:`Cell`."""
+    """A cell whose edges hold all operations; nodes are summed in the order of :class:`Cell`.
 
-    def __init__(self, n_decisions: int, width: int, *, affine: bool) -> None:
+    ``options`` are the operations of each edge.
+    """
+
+    def __init__(self, options: Sequence[Sequence[str]], width: int, *, affine: bool) -> None:
         super().__init__()
-        self.ends = EDGES[:n_decisions]
-        self.edges = nn.ModuleList(mixed_op(width, affine=affine) for _ in self.ends)
+        self.ends = EDGES[: len(options)]
+        self.edges = nn.ModuleList(mixed_op(width, names, affine=affine) for names in options)
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         nodes: dict[int, Tensor] = {0: x}
@@ -175,9 +182,9 @@ class MixedCell(nn.Module):
         return nodes[output] if output in nodes else x.new_zeros(x.shape)
 
 
-def mixed_op(width: int, *, affine: bool = True) -> MixedOp:
-    """An edge on images of so many channels."""
-    options = {name: None if name == "none" else operation(name, width) for name in OPERATIONS}
+def mixed_op(width: int, names: Sequence[str] = OPERATIONS, *, affine: bool = True) -> MixedOp:
+    """An edge on images of so many channels, with the operations of these names."""
+    options = {name: None if name == "none" else operation(name, width) for name in names}
     return MixedOp(options, affine=affine)
 
 
@@ -195,13 +202,14 @@ class NASBench201Supernet(Supernet):
     Raises
     ------
     InputError
-        if it is not one of NAS-Bench-201's spaces.
+        if it is not one of NAS-Bench-201's spaces, or its edges offer unequal numbers of
+        operations.
     """
 
     edgewise: ClassVar[bool] = True
     drawable: ClassVar[bool] = True
     mixable: ClassVar[bool] = True
-    options = OPERATIONS
+    space: NASBench201Space
 
     def __init__(
         self,
@@ -217,11 +225,17 @@ class NASBench201Supernet(Supernet):
         super().__init__()
         if not isinstance(space, NASBench201Space):
             raise InputError(
-                f"This is no supernet of space {space.name!r}; expected 'nasbench201' or "
-                "'nasbench201_3nodes'."
+                f"This is no supernet of space {space.name!r}; expected 'nasbench201', "
+                "'nasbench201_3nodes' or one of fewer operations, as 's2_tiny'."
+            )
+        if len(set(space.n_choices)) > 1:
+            raise InputError(
+                f"Edges of space {space.name!r} offer {min(space.n_choices)} to "
+                f"{max(space.n_choices)} operations; expected as many on each edge."
             )
         self.space = space
         self.sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
+        self.options = space.options
         self.operations = tuple(range(space.n_decisions))
         self.targets = tuple(to for _, to in EDGES[: space.n_decisions])
         nothing = space.architecture((0,) * space.n_decisions)
@@ -231,7 +245,7 @@ class NASBench201Supernet(Supernet):
         width = channels
         for layer in skeleton.layers:
             if isinstance(layer, Cell):
-                layer = MixedCell(space.n_decisions, width, affine=affine)
+                layer = MixedCell(space.options, width, affine=affine)
             else:
                 width *= 2
             layers.append(layer)
@@ -249,7 +263,8 @@ class NASBench201Supernet(Supernet):
         return NASBench201Network(architecture, **self.sizes)
 
     def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
-        used = [d for d, op in enumerate(architecture.decisions) if OPERATIONS[op] != "none"]
+        options = self.space.names(architecture.decisions)
+        used = [edge for edge, option in enumerate(options) if option != "none"]
         here = self.state_dict()
         names: dict[str, tuple[str, ...]] = {}
         for name in self.network(architecture).state_dict():
@@ -258,8 +273,7 @@ class NASBench201Supernet(Supernet):
                 layer, rest = name.split(".operations.")
                 place, _, inner = rest.partition(".")
                 edge = used[int(place)]
-                option = OPERATIONS[architecture.decisions[edge]]
-                ours = f"{layer}.edges.{edge}.options.{option}.{inner}"
+                ours = f"{layer}.edges.{edge}.options.{options[edge]}.{inner}"
             if ours in here:  # without ``affine`` batch norms have no scale and shift
                 names[name] = (ours,)
         return names

@@ -16,6 +16,14 @@ SPACES: dict[str, str] = {
     "nasbench201": "nassim.spaces.nasbench201:NASBench201Space",
     "nasbench201_3nodes": "nassim.spaces.nasbench201:NASBench201ThreeNodeSpace",
     "nasnet": "nassim.spaces.nasnet:NASNetSpace",
+    "s1_tiny": "nassim.spaces.restricted:S1Space",
+    "s1_tiny_3nodes": "nassim.spaces.restricted:S1ThreeNodeSpace",
+    "s2_tiny": "nassim.spaces.restricted:S2Space",
+    "s2_tiny_3nodes": "nassim.spaces.restricted:S2ThreeNodeSpace",
+    "s3_tiny": "nassim.spaces.restricted:S3Space",
+    "s3_tiny_3nodes": "nassim.spaces.restricted:S3ThreeNodeSpace",
+    "s4_tiny": "nassim.spaces.restricted:S4Space",
+    "s4_tiny_3nodes": "nassim.spaces.restricted:S4ThreeNodeSpace",
     "table": "nassim.spaces.table:TableSpace",
 }
 

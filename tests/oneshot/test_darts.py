@@ -14,8 +14,6 @@ from nassim.oneshot.base import Journal
 from nassim.oneshot.darts import DARTS, unrolled_gradient
 from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.mixture import (
-    NONE,
-    SKIP,
     Mixture,
     mixture_loss,
     small_alphas,
@@ -27,6 +25,7 @@ from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
 RATE = 0.1
+NONE, SKIP = 0, 1
 
 
 def build() -> Supernet:

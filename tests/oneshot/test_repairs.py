@@ -15,13 +15,14 @@ from nassim.oneshot.dartspt import DARTSPT, most_missed
 from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.dropping import dropping
 from nassim.oneshot.fairdarts import FairDARTS, FairMixture, zero_one_loss
-from nassim.oneshot.mixture import ALPHA_DECAY, NONE, SKIP, Mixture, mixture_loss, small_alphas
+from nassim.oneshot.mixture import ALPHA_DECAY, Mixture, mixture_loss, small_alphas
 from nassim.oneshot.pdarts import PDARTS, CappedMixture, eliminate
 from nassim.oneshot.robustdarts import RobustDARTS, hessian_eigenvalue, largest_eigenvalue
 from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 SPACE = get_space("nasbench201_3nodes")
+NONE, SKIP = 0, 1
 
 
 def build() -> Supernet:
@@ -54,7 +55,7 @@ class States(Journal):
 
 def test_the_zero_one_loss_by_hand() -> None:
     alphas = torch.tensor([[5.0, 0.0, np.log(3), -np.log(3), 0.0]], requires_grad=True)
-    loss = zero_one_loss(torch.sigmoid(alphas))  # none does not count; 3/4 and 1/4 are 1/4 off
+    loss = zero_one_loss(torch.sigmoid(alphas)[:, 1:])  # 3/4 and 1/4 are 1/4 off, of four
     assert float(loss.detach()) == pytest.approx(-(2 / 16) / 4)
     loss.backward()
     slope = -2 * 0.25 * (3 / 16) / 4  # sigmoid' = 3/4 1/4
@@ -70,6 +71,7 @@ def test_sigmoids_do_not_compete_and_are_cut_at_the_threshold() -> None:
     assert mixture.gates()[:, NONE].tolist() == [0, 0, 0]
     assert mixture.discretise().decisions == (2, NONE, NONE)
     assert NONE not in FairMixture(build(), torch.zeros(3, 5), 0.85).discretise().decisions
+    assert mixture.counted().tolist() == [[False, True, True, True, True]] * 3
 
 
 def test_the_zero_one_loss_drives_weights_from_a_half(data: SearchData) -> None:

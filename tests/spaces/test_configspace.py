@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
@@ -23,7 +24,8 @@ def test_every_sample_of_the_export_is_an_architecture(name: str) -> None:
     if name == "nasbench101":
         assert found
         return
-    assert len({architecture.decisions for architecture in found}) > 20
+    cells = math.prod(space.n_choices)
+    assert len({architecture.decisions for architecture in found}) > min(20, cells - 2)
     for position, choices in enumerate(space.n_choices):
         values = {architecture.decisions[position] for architecture in found}
         assert values <= set(range(choices))

@@ -29,7 +29,7 @@ def test_the_whole_space_has_as_many_functional_classes_as_published() -> None:
 
 def test_cells_of_three_nodes() -> None:
     every = itertools.product(range(5), repeat=3)
-    classes = {functional_class(decisions, EDGES[:3]) for decisions in every}
+    classes = {functional_class(SMALL.names(decisions), EDGES[:3]) for decisions in every}
     assert len(classes - {"0"}) == 59
     assert {cell.canonical_id for cell in SMALL.every()} == classes
 
