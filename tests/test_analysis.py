@@ -332,3 +332,29 @@ def test_a_table_without_its_columns_is_refused(script: Script, tmp_path: Path) 
     assert count.read_columns(path, ["b", "a"]) == [["2"], ["1"]]
     with pytest.raises(InputError, match="no column 'c'"):
         count.read_columns(path, ["a", "c"])
+
+
+def test_collapse_runs_and_reads_what_it_wrote(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script("collapse").main
+    monkeypatch.setattr(sys, "argv", ["collapse"])
+    main()
+    assert "is not there yet; make it with --run" in capsys.readouterr().out
+    run = "--run --spaces s4_tiny_3nodes --methods darts --dataset digits --images 128 --steps 2"
+    run += " --every 1 --seeds 1 --trainings 1 --random 0 --channels 4"
+    monkeypatch.setattr(sys, "argv", ["collapse", *run.split()])
+    main()
+    first = capsys.readouterr().out
+    results = tmp_path / "analysis" / "results"
+    assert pq.read_metadata(results / "collapse.parquet").num_rows == 3
+    assert pq.read_metadata(results / "collapse.traces.parquet").num_rows > 0
+    assert (tmp_path / "docs" / "figures" / "collapse.png").stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", ["collapse"])
+    main()
+    read = capsys.readouterr().out
+    assert "all convolutions" in read
+    assert read in first

@@ -12,7 +12,7 @@ from torch import Tensor
 from nassim.datasets import ImageData
 from nassim.generator.recipe import Recipe
 
-__all__ = ["DeviceImages", "to_device"]
+__all__ = ["DeviceImages", "average_down", "to_device"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,16 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
         classes=data.record.classes,
         may_flip=data.may_flip,
     )
+
+
+def average_down(images: np.ndarray, resolution: int) -> np.ndarray:
+    """Images (n, height, width, channels) of at most so many pixels a side, as float32.
+
+    >>> average_down(np.arange(4).reshape(1, 2, 2, 1), 1).flatten().tolist()
+    [1.5]
+    """
+    x = torch.from_numpy(np.ascontiguousarray(images)).float()
+    return _average_down(x, resolution).numpy()
 
 
 def _average_down(x: Tensor, resolution: int) -> Tensor:
