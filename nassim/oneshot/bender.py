@@ -123,8 +123,8 @@ def draw_mask(space: NASBench201Space, rate: float, rng: np.random.Generator) ->
     dropped = np.array([[rate ** (1 / kinds)] for kinds in (~none).sum(axis=1).tolist()])
     while True:
         keep = (rng.random(none.shape) >= dropped) & ~none
-        leads = (keep & ~noise).any(axis=1).tolist()
-        names = ["skip_connect" if each else "none" for each in leads]
+        leads = keep & ~noise
+        names = ["skip_connect" if row.any() else "none" for row in leads]
         if any(live_edges(names, EDGES[: space.n_decisions])):
             mask: FloatArray = keep.astype(np.float64)
             return mask

@@ -148,15 +148,18 @@ def collapse_table(results: pa.Table) -> CollapseTable:
         methods = sorted(dict.fromkeys(row["method"] for row in here), key=lambda m: _late(here, m))
         spaces[space] = tuple(_line(m, [r for r in here if r["method"] == m]) for m in methods)
         searches = max(searches, *(line.runs for line in spaces[space] if line.searches))
+    one_each = {space: next(r for r in rows if r["space"] == space) for space in names}
     return CollapseTable(
         spaces,
-        *(
-            {space: next(r[name] for r in rows if r["space"] == space) for space in names}
-            for name in ("chance", "culprit", "offered")
-        ),
-        *(first[name] for name in ("dataset", "images", "noise", "steps")),
-        searches,
-        first["trainings"],
+        chance={space: row["chance"] for space, row in one_each.items()},
+        culprits={space: row["culprit"] for space, row in one_each.items()},
+        offered={space: row["offered"] for space, row in one_each.items()},
+        dataset=first["dataset"],
+        images=first["images"],
+        noise=first["noise"],
+        steps=first["steps"],
+        seeds=searches,
+        trainings=first["trainings"],
     )
 
 

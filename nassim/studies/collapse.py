@@ -114,7 +114,8 @@ class CollapsePlan:
         Training images, the first of the dataset's; 0: all. A half of them moves the alphas.
     noise
         Standard deviation of what is added to each pixel, once, of an image with values in [0, 1].
-        Without it the small images are too easy for the choice of a cell to matter.
+        The cell must matter: of 0, 0.1, 0.2 and 0.35, the last makes skips alone as good as
+        convolutions alone, and at the others convolutions are better by 3 points or so.
     channels
         Of the first stage, in supernets and stand-alone networks.
     steps, every
@@ -135,7 +136,7 @@ class CollapsePlan:
     dataset: str = "mnist"
     resolution: int = 8
     images: int = 256
-    noise: float = 0.35
+    noise: float = 0.2
     channels: int = 8
     steps: int = 300
     every: int = 30
