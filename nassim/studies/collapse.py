@@ -6,7 +6,8 @@ of convolutions alone, the cell of that operation alone, and random cells, so th
 the choice was wrong.
 
 A search *collapsed* if its pick has the operation on at least four fifths of the edges that offer
-it: 5 of 6, or 4 of 5 in S1. This was laid down before any result was looked at.
+it: 5 of 6, or 4 of 5 in S1. The 5 of 6 are those of an earlier probe; the rule was laid down before
+the study was run.
 """
 
 from __future__ import annotations
