@@ -19,7 +19,7 @@ batch-norm statistics of its own. An architecture is scored by dropping all but 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -77,10 +77,11 @@ class Bender(OneShot):
         self, supernet: Supernet, data: SearchData, rng: np.random.Generator, journal: Journal
     ) -> Trained:
         trained = Trained(supernet)
+        space = supernet.space
+        assert isinstance(space, NASBench201Space)  # no other has edges that are all decisions
         optimizer = weight_optimizer(supernet, data.recipe, self.learning_rate)
         batches = data.weight_batches(self.batch_size, rng)
         supernet.train()
-        space = cast(NASBench201Space, supernet.space)  # whose supernets alone are edgewise
         for step in range(1, self.steps + 1):
             optimizer.param_groups[0]["lr"] = cosine(self.learning_rate, step - 1, self.steps)
             rate = ramp(self.rate, step, self.steps)

@@ -99,5 +99,5 @@ def most_missed(mixture: Mixture, edge: int, batch: Batch) -> int:
         without[edge, operation] = 0
         with torch.no_grad():
             losses.append(float(mixture_loss(mixture.supernet, without, batch)))
-    missed = np.where(mixture.supernet.offers("none")[edge], -np.inf, losses)
+    missed = np.where(mixture.supernet.offers("none")[edge].numpy(), -np.inf, losses)
     return int(np.argmax(missed))

@@ -31,8 +31,6 @@ Gates = Sequence[Gate]
 class MixedOp(nn.Module):
     """The operations of an edge, each with its own weights.
 
-    ``names`` are these operations, in the order of the edge's decision.
-
     A gate is the number of an operation, which alone is run, or weights (operations,), of which
     those that are not zero are run and added, or :class:`Some` operations. ``none`` has no weights
     and adds nothing, so an edge answers None where nothing else is run. With ``parts`` above 1,

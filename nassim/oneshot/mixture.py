@@ -38,7 +38,7 @@ __all__ = [
     "weight_step",
 ]
 
-SKIPS = ("skip_connect", "skip")  # what spaces call the identity
+SKIPS = ("skip_connect", "skip")  # what spaces call an identity
 ALPHA_DECAY = 1e-3  # the weight decay of the alphas
 _NOTE_EVERY = 20  # steps
 _CLIP = 5.0  # the norm of the gradient of all weights, as DARTS has it
@@ -68,10 +68,6 @@ class Mixture(Trained):
         """The alphas, minus infinity where an operation was removed."""
         return self.alphas.masked_fill(self.alive == 0, -torch.inf)
 
-    def offers(self, *names: str) -> Tensor:
-        """Where operations of these names are: True in (edges, options)."""
-        return torch.from_numpy(self.supernet.offers(*names)).to(self.alphas.device)
-
     def architecture_parameters(self) -> list[nn.Parameter]:
         """All that is no weight of the supernet."""
         named = self.named_parameters()
@@ -81,8 +77,12 @@ class Mixture(Trained):
         """What the weights come to, see :meth:`nassim.oneshot.supernet.Supernet.discretise`."""
         return self.supernet.discretise(self.gates().detach())
 
+    def offers(self, *names: str) -> Tensor:
+        """Where options of these names are: True in (edges, options)."""
+        return self.supernet.offers(*names).to(self.alphas.device)
+
     def names(self) -> tuple[str, ...]:
-        """The operations of the discretised cell, edge by edge."""
+        """The options of the edges of the discretised cell."""
         chosen = self.supernet.chosen(self.discretise())
         return tuple(self.supernet.options[edge][option] for edge, option in chosen)
 
@@ -180,7 +180,7 @@ def share(name: str, value: float) -> None:
 
 def small_alphas(supernet: Supernet, rng: np.random.Generator) -> Tensor:
     """Alphas (edges, options) drawn from a normal of deviation 0.001, as DARTS begins."""
-    shape = len(supernet.targets), max(map(len, supernet.options))
+    shape = len(supernet.targets), len(supernet.options[0])
     device = next(supernet.parameters()).device
     return torch.from_numpy(1e-3 * rng.standard_normal(shape)).float().to(device)
 
@@ -241,10 +241,9 @@ def note(journal: Journal, step: int, mixture: Mixture, loss: float) -> None:
         gates = mixture.gates().detach()
         shares = gates / gates.sum(dim=1, keepdim=True)
         journal.note(step, "train_loss", loss)
-        names = mixture.names()
         journal.note(step, "skips", mixture.skips())
-        if mixture.supernet.offers("noise").any():
-            journal.note(step, "noise_edges", names.count("noise"))
+        if mixture.offers("noise").any():
+            journal.note(step, "noise_edges", mixture.names().count("noise"))
         journal.note(step, "entropy", float(torch.special.entr(shares).sum(dim=1).mean()))
 
 

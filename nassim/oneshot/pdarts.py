@@ -71,7 +71,7 @@ class PDARTS(MixtureSearch):
         batches = data.weight_batches(self.batch_size, rng)
         others = data.architecture_batches(self.batch_size, rng)
         stage = 0
-        with dropping(supernet, SKIPS, rng, whole=False) as drop:
+        with dropping(supernet, ["skip_connect"], rng, whole=False) as drop:
             for step in range(1, self.steps + 1):
                 now, done = divmod(len(STAGES) * (step - 1) / self.steps, 1)
                 if now > stage:

@@ -91,7 +91,7 @@ class RobustDARTS(MixtureSearch):
         judged, start = next(others), small_alphas(supernet, rng)
         values: list[float] = []
         past: list[Tensor] = []
-        dropped = {name for names in supernet.options for name in names} - {"none", *SKIPS}
+        dropped = {name for options in supernet.options for name in options} - {"none", *SKIPS}
         with dropping(supernet, dropped, rng, whole=True) as drop:
             for step in range(1, self.steps + 1):
                 drop.rate = self.drop_path * (step - 1) / self.steps

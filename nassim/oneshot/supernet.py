@@ -15,10 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nassim.errors import InputError
@@ -52,9 +50,9 @@ class Supernet(nn.Module, ABC):
     without it a supernet runs whole architectures of its space alone. ``drawable`` says that any
     decisions together are an architecture.
 
-    ``mixable`` says that gates may also be weights of the ``options`` of each edge, whether edges
-    are decisions or not; ``options`` are their names, as many on each edge. ``targets`` are the
-    nodes that the edges lead to, as numbers.
+    ``mixable`` says that gates may also be weights of the ``options`` of each edge, of which all
+    edges have equally many, whether edges are decisions or not. ``targets`` are the nodes that the
+    edges lead to, as numbers.
     """
 
     edgewise: ClassVar[bool]
@@ -88,12 +86,12 @@ class Supernet(nn.Module, ABC):
         Here each edge is a decision, and keeps the option of most weight other than ``none``.
         """
         weights = weights.clone()
-        weights[torch.from_numpy(self.offers("none")).to(weights.device)] = -1
+        weights[self.offers("none").to(weights.device)] = -1
         return self.space.architecture(tuple(weights.argmax(dim=1).tolist()))
 
-    def offers(self, *names: str) -> NDArray[np.bool_]:
-        """Where options of these names are: True in (edges, options)."""
-        return np.isin(np.array(self.options), names)
+    def offers(self, *names: str) -> Tensor:
+        """Where options of these names are: True in (edges, options); of those ``mixable``."""
+        return torch.tensor([[name in names for name in options] for options in self.options])
 
     def chosen(self, architecture: Architecture) -> list[tuple[int, int]]:
         """The edges of an architecture, and the option of each; here every decision is one."""
@@ -185,7 +183,7 @@ class MixedCell(nn.Module):
 
 
 def mixed_op(width: int, names: Sequence[str] = OPERATIONS, *, affine: bool = True) -> MixedOp:
-    """An edge of NAS-Bench-201's operations on images of so many channels."""
+    """An edge on images of so many channels, with the operations of these names."""
     options = {name: None if name == "none" else operation(name, width) for name in names}
     return MixedOp(options, affine=affine)
 
@@ -211,6 +209,7 @@ class NASBench201Supernet(Supernet):
     edgewise: ClassVar[bool] = True
     drawable: ClassVar[bool] = True
     mixable: ClassVar[bool] = True
+    space: NASBench201Space
 
     def __init__(
         self,
@@ -226,8 +225,8 @@ class NASBench201Supernet(Supernet):
         super().__init__()
         if not isinstance(space, NASBench201Space):
             raise InputError(
-                f"This is no supernet of space {space.name!r}; expected 'nasbench201' or "
-                "'nasbench201_3nodes'."
+                f"This is no supernet of space {space.name!r}; expected 'nasbench201', "
+                "'nasbench201_3nodes' or one of fewer operations, as 's2_tiny'."
             )
         if len(set(space.n_choices)) > 1:
             raise InputError(
@@ -236,8 +235,8 @@ class NASBench201Supernet(Supernet):
             )
         self.space = space
         self.sizes = {"channels": channels, "cells": cells, "classes": classes, "inputs": inputs}
-        self.operations = tuple(range(space.n_decisions))
         self.options = space.options
+        self.operations = tuple(range(space.n_decisions))
         self.targets = tuple(to for _, to in EDGES[: space.n_decisions])
         nothing = space.architecture((0,) * space.n_decisions)
         skeleton = NASBench201Network(nothing, **self.sizes)
@@ -264,7 +263,7 @@ class NASBench201Supernet(Supernet):
         return NASBench201Network(architecture, **self.sizes)
 
     def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
-        options = [self.options[edge][option] for edge, option in self.chosen(architecture)]
+        options = self.space.names(architecture.decisions)
         used = [edge for edge, option in enumerate(options) if option != "none"]
         here = self.state_dict()
         names: dict[str, tuple[str, ...]] = {}

@@ -47,6 +47,7 @@ from nassim.spaces.base import Space
 __all__ = ["DARTSSupernet", "NASNetSupernet"]
 
 SKELETON = "NRN"
+_OPTIONS = ("none", "skip", "max3", "avg3", "sep3", "sep5", "dil3", "dil5")  # of an edge of darts
 
 
 class DARTSSupernet(Supernet):
@@ -73,8 +74,7 @@ class DARTSSupernet(Supernet):
     edgewise: ClassVar[bool] = False
     drawable: ClassVar[bool] = True
     mixable: ClassVar[bool] = True
-    names = ("none", "skip", "max3", "avg3", "sep3", "sep5", "dil3", "dil5")
-    options = (names,) * (2 * len(darts.EDGES))
+    options = (_OPTIONS,) * (2 * len(darts.EDGES))
     targets = tuple(
         cell * darts.N_NODES + to - 2 for cell in range(2) for _source, to in darts.EDGES
     )
@@ -101,7 +101,7 @@ class DARTSSupernet(Supernet):
         self.operations = tuple(k for k in range(space.n_decisions) if space.n_choices[k] == n)
 
         def make(place: Place, first_inputs: int, second_inputs: int) -> MixedCell:
-            return MixedCell(place, first_inputs, second_inputs, self.names, affine=affine)
+            return MixedCell(place, first_inputs, second_inputs, _OPTIONS, affine=affine)
 
         frame = StackedCells(make, **self.sizes, skeleton=skeleton)
         self.places = places(skeleton, cells, channels)
@@ -127,7 +127,7 @@ class DARTSSupernet(Supernet):
             strongest = sorted(edges, key=lambda edge: -float(strength[edge]))[:2]
             node: list[int] = []
             for edge in sorted(strongest):
-                name = self.names[1 + int(option[edge])]
+                name = _OPTIONS[1 + int(option[edge])]
                 node += [edges.index(edge), darts.OPERATIONS.index(name)]
             found.append((node[0], node[1], node[2], node[3]))
         return self.space.architecture(darts.decisions_of(found))
@@ -175,7 +175,7 @@ class DARTSSupernet(Supernet):
         for to, (in1, op1, in2, op2) in enumerate(darts.nodes(decisions, cell), start=2):
             for source, op in ((in1, op1), (in2, op2)):
                 name = darts.OPERATIONS[op]
-                found[darts.EDGES.index((source, to))] = self.names.index(name)
+                found[darts.EDGES.index((source, to))] = _OPTIONS.index(name)
         return found
 
 

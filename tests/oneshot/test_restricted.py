@@ -20,7 +20,7 @@ from nassim.oneshot.data import search_data
 from nassim.oneshot.fairdarts import FairMixture
 from nassim.oneshot.mixture import Mixture
 from nassim.oneshot.pdarts import CappedMixture, eliminate
-from nassim.oneshot.supernet import NASBench201Supernet, Supernet
+from nassim.oneshot.supernet import NASBench201Supernet, Supernet, build_supernet
 from nassim.spaces import get_space
 from nassim.spaces.nasbench201 import NASBench201Space
 
@@ -28,9 +28,7 @@ SMALL = [f"s{k}_tiny_3nodes" for k in range(1, 5)]
 
 
 def build(name: str, *, affine: bool = False) -> Supernet:
-    return NASBench201Supernet(
-        get_space(name), channels=4, cells=1, classes=3, inputs=1, affine=affine
-    )
+    return build_supernet(get_space(name), channels=4, cells=1, classes=3, inputs=1, affine=affine)
 
 
 @pytest.mark.parametrize("name", [*SMALL, "s1_tiny", "s4_tiny"])
@@ -73,7 +71,7 @@ def test_a_method_keeps_its_contract(
     name: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = [one.id for one in get_space(name).every()]
-    monkeypatch.setattr(checks, "SPACES", {name: tuple(cells[:: max(1, len(cells) // 6)])})
+    monkeypatch.setattr(checks, "SPACES", {name: cells[:: max(1, len(cells) // 6)]})
     options = load(ONE_SHOT[method]).quick_options
     text = ":".join([method, *(f"{option}={value}" for option, value in options.items())])
     assert "check_standalone" in check_one_shot(one_shot_factory(text))

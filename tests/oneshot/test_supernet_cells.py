@@ -161,7 +161,7 @@ def test_a_node_is_the_weighted_sum_of_all_edges() -> None:
         total = torch.zeros(2, 4, 6, 6)
         for edge, (source, to) in enumerate(darts.EDGES):
             if to == node:
-                for option, name in enumerate(supernet.options):
+                for option, name in enumerate(supernet.options[edge]):
                     if name != "none":
                         made = cell.edges[edge].options[name](states[source])
                         total += weights[edge, option] * made
