@@ -113,7 +113,7 @@ class FairMixture(Mixture):
             return best
         none = self.supernet.offers("none")
         kept = (
-            op if ok or not row.any() else int(row.argmax())
+            op if ok or not row.any() else int(row.int().argmax())
             for op, ok, row in zip(best.decisions, passed, none, strict=True)
         )
         return self.supernet.space.architecture(tuple(kept))

@@ -15,7 +15,7 @@ from nassim.oneshot.darts import DARTS
 from nassim.oneshot.memory import WATCHED_EVERY, SavedBytes, WatchedJournal, state_bytes
 from nassim.oneshot.mixed import Gates, Some
 from nassim.oneshot.pcdarts import use_parts
-from nassim.oneshot.supernet import Supernet
+from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 
 KILO = 4 * 1024  # bytes of 1,024 numbers
@@ -87,7 +87,7 @@ def test_gradients_are_what_they_are_without() -> None:
 
 def supernet() -> Supernet:
     space = get_space("nasbench201_3nodes")
-    return Supernet(space, channels=8, cells=1, classes=10, inputs=1, affine=False)
+    return build_supernet(space, channels=8, cells=1, classes=10, inputs=1, affine=False)
 
 
 def bytes_of(gates: Gates, parts: int = 1) -> int:
@@ -179,7 +179,7 @@ def test_the_second_order_keeps_more() -> None:
 
     def peaks() -> Iterator[int]:
         for order in (1, 1, 2):
-            net = Supernet(
+            net = build_supernet(
                 get_space("nasbench201_3nodes"),
                 channels=4,
                 cells=1,
