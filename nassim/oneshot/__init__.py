@@ -15,6 +15,7 @@ ONE_SHOT: dict[str, str] = {
     "asap": "nassim.oneshot.asap:ASAP",
     "bender": "nassim.oneshot.bender:Bender",
     "darts": "nassim.oneshot.darts:DARTS",
+    "dartsminus": "nassim.oneshot.dartsminus:DARTSMinus",
     "dartsplus": "nassim.oneshot.dartsplus:DARTSPlus",
     "dartspt": "nassim.oneshot.dartspt:DARTSPT",
     "enas": "nassim.oneshot.enas:ENAS",
@@ -27,6 +28,7 @@ ONE_SHOT: dict[str, str] = {
     "pdarts": "nassim.oneshot.pdarts:PDARTS",
     "proxylessnas": "nassim.oneshot.proxylessnas:ProxylessNAS",
     "robustdarts": "nassim.oneshot.robustdarts:RobustDARTS",
+    "sdarts": "nassim.oneshot.sdarts:SDARTS",
     "setn": "nassim.oneshot.setn:SETN",
     "spos": "nassim.oneshot.spos:SPOS",
 }

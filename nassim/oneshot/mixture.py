@@ -218,14 +218,19 @@ def alpha_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 def weight_step(
-    mixture: Mixture, optimizer: torch.optim.Optimizer, rate: float, batch: Batch
+    mixture: Mixture,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    batch: Batch,
+    gates: Tensor | None = None,
 ) -> float:
-    """Move the weights one step under the present gates, and return the loss before it."""
+    """Move the weights one step under the present gates, or others, and return the loss before."""
     supernet = mixture.supernet
     optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad(set_to_none=True)  # an operation that was removed must have none at all
     x, y = batch
-    loss = F.cross_entropy(supernet(x, mixture.gates().detach().unbind()), y)
+    gates = mixture.gates() if gates is None else gates
+    loss = F.cross_entropy(supernet(x, gates.detach().unbind()), y)
     loss.backward()
     nn.utils.clip_grad_norm_(supernet.parameters(), _CLIP)
     optimizer.step()
