@@ -24,6 +24,7 @@ __all__ = [
     "FloatArray",
     "Incumbent",
     "IntArray",
+    "Landmarks",
     "Metric",
     "Prefixes",
     "Run",
@@ -201,6 +202,25 @@ class Sources:
 
     tasks: tuple[SourceTask, ...]
     metric: Metric = ACCURACY
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Architectures whose full training a one-shot method is told of; they are judged nowhere.
+
+    ``values`` (n,) are mean validation values after the last epoch, higher is better whatever the
+    metric. Every part from the beginning is a random sample too.
+    """
+
+    architectures: tuple[Architecture, ...] = ()
+    values: FloatArray = field(default_factory=_empty)
+
+    def first(self, count: int) -> Landmarks:
+        """The first so many."""
+        return Landmarks(self.architectures[:count], self.values[:count])
+
+    def __len__(self) -> int:
+        return len(self.architectures)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ each of :data:`SPACES` that it can be trained in.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,8 +23,9 @@ from nassim.errors import ContractError, LeakageError
 from nassim.generator.recipe import Recipe
 from nassim.loading import build, parse_specification
 from nassim.oneshot import ONE_SHOT
-from nassim.records import Architecture
+from nassim.records import Architecture, Dataset, Landmarks
 from nassim.spaces import get_space
+from nassim.studies.truth import Truth
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +46,7 @@ __all__ = [
     "check_state",
     "check_unchanged",
     "check_unseen_images",
+    "check_untold_truths",
     "one_shot_factory",
 ]
 
@@ -240,10 +243,31 @@ def check_unseen_images(factory: Factory, space: str = SPACE) -> None:
             )
 
 
+def check_untold_truths(factory: Factory, space: str = SPACE) -> None:
+    """Full trainings that it was not told of move neither what it learns nor what it says.
+
+    Nor do test values: landmarks are known by their validation values alone.
+    """
+    states, answers, count = [], [], factory().landmarks
+    for scrambled in (False, True):
+        truth = _truth(space, scrambled, count)  # the only one in memory, for who looks there
+        trained, _ = _train(factory, space, landmarks=truth.landmarks(count, LANDMARK_SEED))
+        architectures = _architectures(space)
+        scores = trained.score(architectures, _data(factory, space))
+        states.append(_state(trained))
+        answers.append((*map(np.ndarray.tolist, scores), trained.pick(architectures, scores)))
+        del truth
+    if not _same_values(*states) or answers[0] != answers[1]:
+        raise LeakageError(
+            f"{_name(factory)} learned or answered otherwise when only full trainings changed that "
+            "it was not told of; expected it to know 'landmarks' of its data alone."
+        )
+
+
 def check_score_order(factory: Factory, space: str = SPACE) -> None:
     """A score is the same whatever was scored before, and scoring changes nothing."""
     trained, _ = _train(factory, space)
-    data, architectures = _data(factory), _architectures(space)
+    data, architectures = _data(factory, space), _architectures(space)
     state = _state(trained)
     forward = trained.score(architectures, data)
     backward = trained.score(architectures[::-1], data)
@@ -265,7 +289,7 @@ def check_state(factory: Factory, space: str = SPACE) -> None:
     import torch
 
     trained, _ = _train(factory, space)
-    data, architectures = _data(factory), _architectures(space)
+    data, architectures = _data(factory, space), _architectures(space)
     other = copy.deepcopy(trained)
     with torch.no_grad():
         for tensor in other.state_dict().values():
@@ -288,7 +312,7 @@ def check_pick(factory: Factory, space: str = SPACE) -> None:
     """The pick is one of the architectures that it may pick from."""
     trained, _ = _train(factory, space)
     architectures = _architectures(space)[:4]
-    pick = trained.pick(architectures, trained.score(architectures, _data(factory)))
+    pick = trained.pick(architectures, trained.score(architectures, _data(factory, space)))
     if pick not in architectures:
         raise ContractError(
             f"{_name(factory)} picked {pick!r}; expected one of the {len(architectures)} "
@@ -302,7 +326,7 @@ def check_checkpoints(factory: Factory, space: str = SPACE) -> None:
 
     def at_step(step: int, trained: Trained) -> None:
         steps.append(step)
-        trained.score(_architectures(space)[:2], _data(factory))
+        trained.score(_architectures(space)[:2], _data(factory, space))
 
     disturbed, _ = _train(factory, space, journal=_every_step(at_step))
     if not steps or steps != list(range(1, len(steps) + 1)):
@@ -335,6 +359,7 @@ _CHECKS: tuple[Callable[[Factory, str], None], ...] = (
     check_same_seed,
     check_global_chance,
     check_unseen_images,
+    check_untold_truths,
     check_score_order,
     check_state,
     check_pick,
@@ -438,14 +463,62 @@ def _images(changed: str = "") -> ImageData:
     return image_data("patches", "made", "made up", "none", tuple(parts))
 
 
+def _truth(space: str, scrambled: bool = False, told: int = 0) -> Truth:
+    """Made-up full trainings of some architectures.
+
+    Where they are scrambled, all are others but validation values of the ``told`` landmarks.
+    """
+    rng = np.random.default_rng(0)
+    some = (*_architectures(space), *(get_space(space).sample(rng) for _ in range(20)))
+    architectures = tuple({one.id: one for one in some}.values())
+    n = len(architectures)
+    classes = np.unique([one.canonical_id for one in architectures], return_inverse=True)[1]
+    valid, test = rng.random((2, n, 3))
+    if scrambled:
+        known = set(_landmarks(space, told).architectures)
+        kept = np.array([one in known for one in architectures])
+        valid = np.where(kept[:, None], valid, rng.random((n, 3)))
+        test = rng.random((n, 3))
+    sizes = np.ones(n, np.int64)
+    return Truth(
+        store="made up",
+        store_sha="",
+        metric="accuracy",
+        space=space,
+        dataset=Dataset("patches", "made"),
+        recipe="check-0",
+        settings={},
+        architectures=architectures,
+        classes=classes,
+        test=test,
+        valid=valid[:, :, None],
+        n_params=sizes,
+        flops=sizes,
+    )
+
+
+@functools.cache
+def _landmarks(space: str, count: int) -> Landmarks:
+    return _truth(space).landmarks(count, LANDMARK_SEED)
+
+
 RECIPE = Recipe("check", epochs=1, batch_size=16, channels=4, shift=1)
+LANDMARK_SEED = 0
 
 
-def _data(factory: Factory, images: ImageData | None = None) -> Any:
+def _data(
+    factory: Factory,
+    space: str,
+    images: ImageData | None = None,
+    landmarks: Landmarks | None = None,
+) -> Any:
     from nassim.oneshot.data import search_data
 
-    share = factory().architecture_share
-    return search_data(images or _images(), RECIPE, architecture_share=share)
+    method = factory()
+    if landmarks is None:
+        landmarks = _landmarks(space, method.landmarks)
+    share = method.architecture_share
+    return search_data(images or _images(), RECIPE, architecture_share=share, landmarks=landmarks)
 
 
 def _supernet(factory: Factory, space: str, seed: int = 0) -> Supernet:
@@ -472,6 +545,7 @@ def _train(
     *,
     seed: int = 0,
     images: ImageData | None = None,
+    landmarks: Landmarks | None = None,
     journal: Journal | None = None,
     supernet: Supernet | None = None,
 ) -> tuple[Trained, Journal]:
@@ -480,7 +554,8 @@ def _train(
     supernet = supernet or _supernet(factory, space, seed)
     journal = journal or Journal()
     rng = np.random.default_rng(seed)
-    return factory().train(supernet, _data(factory, images), rng, journal), journal
+    data = _data(factory, space, images, landmarks)
+    return factory().train(supernet, data, rng, journal), journal
 
 
 def _state(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -23,6 +23,7 @@ ONE_SHOT: dict[str, str] = {
     "fairnas": "nassim.oneshot.fairnas:FairNAS",
     "fewshot": "nassim.oneshot.fewshot:FewShot",
     "gdas": "nassim.oneshot.gdas:GDAS",
+    "landmark": "nassim.oneshot.landmark:Landmark",
     "nao": "nassim.oneshot.nao:NAO",
     "parsec": "nassim.oneshot.parsec:PARSEC",
     "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",

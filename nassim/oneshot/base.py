@@ -110,6 +110,8 @@ class OneShot(ABC):
     edgewise: ClassVar[bool] = True
     drawing: ClassVar[bool] = False  # it draws each decision by itself (``Supernet.drawable``)
     mixing: ClassVar[bool] = False  # it weighs all options of each edge (``Supernet.mixable``)
+    # full trainings that it asks to be told of (``landmarks`` of its data), an option of the method
+    landmarks: int = 0
     # options that make it cheap enough to be checked each time the tests run
     quick_options: ClassVar[Mapping[str, object]] = {}
 

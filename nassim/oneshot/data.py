@@ -1,13 +1,15 @@
 """What a one-shot method may see: two parts of the training images, and a fixed scoring set.
 
-Stand-alone *test* accuracy is what scores are judged by, so there is no test image in here.
+Stand-alone *test* accuracy is what scores are judged by, so there is no test image in here. A
+method that asks for ``landmarks`` is told the *validation* accuracy of some full trainings, and
+these architectures are judged nowhere.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from nassim.datasets import ImageData
 from nassim.errors import InputError
 from nassim.generator.images import DeviceImages, to_device
 from nassim.generator.recipe import Recipe
+from nassim.records import Landmarks
 
 __all__ = ["SearchData", "search_data"]
 
@@ -34,6 +37,7 @@ class SearchData:
       every architecture is scored on.
     - ``calibration`` (m, channels, height, width): augmented images of ``weights`` that batch-norm
       statistics are collected on, the same for every architecture.
+    - ``landmarks``: full trainings that the method asked for; none by default.
     """
 
     recipe: Recipe
@@ -43,6 +47,7 @@ class SearchData:
     scoring_y: Tensor
     calibration: Tensor
     majority: float  # the share of the most frequent class in the scoring set
+    landmarks: Landmarks = field(default_factory=Landmarks)
 
     @property
     def classes(self) -> int:
@@ -66,6 +71,7 @@ def search_data(
     recipe: Recipe,
     *,
     architecture_share: float = 0.0,
+    landmarks: Landmarks | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> SearchData:
@@ -77,6 +83,8 @@ def search_data(
         As the stand-alone networks were trained. The test images are dropped first of all.
     architecture_share
         The share of the training images, in [0, 1), that goes to ``architecture``.
+    landmarks
+        Full trainings that the method is told of.
     """
     if not 0 <= architecture_share < 1:
         raise InputError(
@@ -99,6 +107,7 @@ def search_data(
         scoring_y=scoring_y,
         calibration=weights.epoch(pairs, rng)[0][:CALIBRATION_IMAGES],
         majority=data.record.majority,
+        landmarks=landmarks or Landmarks(),
     )
 
 

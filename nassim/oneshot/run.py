@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nassim.datasets import ImageData
+from nassim.errors import InputError
 from nassim.generator.executors import choose_device
 from nassim.generator.recipe import Recipe
 from nassim.oneshot.base import OneShot, Point, Trained, check_space
@@ -20,7 +21,7 @@ from nassim.oneshot.data import search_data
 from nassim.oneshot.memory import WatchedJournal, state_bytes
 from nassim.oneshot.scoring import Scores
 from nassim.oneshot.supernet import build_supernet
-from nassim.records import Architecture
+from nassim.records import Architecture, Landmarks
 from nassim.spaces.base import Space
 
 __all__ = ["CHECKPOINTS", "OneShotRun", "run_one_shot", "run_one_shot_in_modes"]
@@ -59,6 +60,7 @@ def run_one_shot(
     architectures: Sequence[Architecture],
     watched: Sequence[Architecture],
     *,
+    landmarks: Landmarks | None = None,
     mode: BatchNormMode = "recal",
     seed: int = 0,
     device: str = "cpu",
@@ -71,6 +73,7 @@ def run_one_shot(
         recipe,
         architectures,
         watched,
+        landmarks=landmarks,
         modes=(mode,),
         seed=seed,
         device=device,
@@ -86,6 +89,7 @@ def run_one_shot_in_modes(
     architectures: Sequence[Architecture],
     watched: Sequence[Architecture],
     *,
+    landmarks: Landmarks | None = None,
     modes: Sequence[BatchNormMode],
     seed: int = 0,
     device: str = "cpu",
@@ -100,6 +104,9 @@ def run_one_shot_in_modes(
         What is trained, and on what; ``recipe`` is that of the stand-alone networks.
     architectures, watched
         Scored at the end, and at each of :data:`CHECKPOINTS`, where any are watched.
+    landmarks
+        Full trainings that the method is told of, as many as it asks for. None of them should be
+        among ``architectures``.
     modes
         Of the batch norms while architectures are scored.
     seed
@@ -109,9 +116,16 @@ def run_one_shot_in_modes(
     Raises
     ------
     InputError
-        if the space has no supernet, or one that the method cannot train.
+        if the space has no supernet, or one that the method cannot train; if there are more or
+        fewer landmarks than the method asks for.
     """
     check_space(method, space)
+    landmarks = landmarks or Landmarks()
+    if len(landmarks) != method.landmarks:
+        raise InputError(
+            f"{len(landmarks)} landmarks are given; expected {method.landmarks}, as many as "
+            f"{type(method).__name__} asks for."
+        )
     place = choose_device(device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the same numbers whatever the machine, and processes do not compete
@@ -120,6 +134,7 @@ def run_one_shot_in_modes(
             images,
             recipe,
             architecture_share=method.architecture_share,
+            landmarks=landmarks,
             seed=seed,
             device=place,
         )

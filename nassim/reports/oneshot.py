@@ -145,6 +145,12 @@ class RankTable:
                 width,
             )
         lines += [
+            f"{method} was told of {row['value']:.0f} architectures, which no row judges; their "
+            f"trainings saw {self.value(method, 'landmark_images', 'run'):,.0f} images."
+            for method in self.methods
+            if (row := self.rows.get((method, "landmarks", "run")))
+        ]
+        lines += [
             f"NOT TRAINED: {method} ({note}); its ranks say nothing."
             for method, note in self.untrained.items()
         ]

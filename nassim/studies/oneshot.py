@@ -3,6 +3,9 @@
 The ground truth is a store's test accuracies of all (or many) architectures of a space, with
 several seeds. Predictors that cost nothing are judged first: what a method adds is its distance
 from those, and what is left to gain its distance from the ceiling that seed noise leaves.
+
+A method may ask for landmarks: full trainings that it is told of. Those of the method that asks for
+most are judged by no row, of any method, and a ridge regression on the same ones stands beside it.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ import nassim
 from nassim.errors import InputError
 from nassim.loading import Specification, build, parse_specifications
 from nassim.oneshot import ONE_SHOT
-from nassim.records import FloatArray, IntArray
+from nassim.records import FloatArray, IntArray, Landmarks
 from nassim.spaces import get_space
 from nassim.studies.comparing import comparison_rows
 from nassim.studies.fitting import each_task, mixed_seed
 from nassim.studies.judging import Prediction, judge, random_rows
 from nassim.studies.predictors import (
+    landmark_prediction,
     live_sizes,
     one_shot_prediction,
     read_scores,
@@ -217,6 +221,7 @@ class _Task:
     truth: Truth
     plan: RankPlan
     specification: Specification
+    landmarks: Landmarks
     run: int
 
 
@@ -245,8 +250,8 @@ def run_rank(
     Raises
     ------
     InputError
-        if a method is unknown, its supernet has no such space, or the file is not what is
-        expected.
+        if a method is unknown or asks for too many landmarks, its supernet has no such space, or
+        the file is not what is expected.
     DataUnavailableError
         if the dataset's images can not be reached.
     """
@@ -255,28 +260,45 @@ def run_rank(
         if plan.methods.strip()
         else []
     )
+    asked = {}
     for specification in specifications:  # before the work: what is wrong shows now
-        _check_space(build_one_shot(specification), truth)
+        built = build_one_shot(specification)
+        _check_space(built, truth)
+        asked[specification] = built.landmarks
     if specifications:
         truth.trained_by()  # refuses what no supernet can be trained like
-    truth = truth.sample(plan.sample, plan.seed)
+    landmarks = truth.landmarks(max(asked.values(), default=0), plan.seed)
+    whole, truth = truth, truth.without(landmarks).sample(plan.sample, plan.seed)
     sizes = live_sizes(truth)
     params = sizes["live_params"]
-    from_file = [] if plan.scores is None else [read_scores(plan.scores, truth)]
-    tasks = [_Task(truth, plan, spec, run) for spec in specifications for run in range(plan.seeds)]
+    from_file = [] if plan.scores is None else [read_scores(plan.scores, truth, whole)]
+    tasks = [
+        _Task(truth, plan, spec, landmarks.first(asked[spec]), run)
+        for spec in specifications
+        for run in range(plan.seeds)
+    ]
     trained: dict[tuple[str, int], OneShotRun] = {}
     for done, (task, answers) in enumerate(each_task(_train, tasks, workers), start=1):
         for mode, answer in zip(plan.bn_modes, answers, strict=True):
             trained[_named(task.specification, mode, plan), task.run] = answer
         if progress is not None:
             progress(done, len(tasks), f"{task.specification.text} run {task.run}")
-    methods = [_named(spec, mode, plan) for spec in specifications for mode in plan.bn_modes]
     one_shot = [
-        one_shot_prediction(name, [trained[name, run] for run in range(plan.seeds)], truth)
-        for name in methods
+        one_shot_prediction(
+            _named(spec, mode, plan),
+            [trained[_named(spec, mode, plan), run] for run in range(plan.seeds)],
+            truth,
+            landmarks.first(asked[spec]),
+        )
+        for spec in specifications
+        for mode in plan.bn_modes
     ]
     predictions = [
         *trivial_predictions(truth, sizes, [one.numbers["images"][0] for one in one_shot]),
+        *(
+            landmark_prediction(landmarks.first(count), truth)
+            for count in sorted({*asked.values()} - {0})
+        ),
         *from_file,
         *one_shot,
     ]
@@ -377,6 +399,7 @@ def _train(task: _Task) -> tuple[OneShotRun, ...]:
         truth.trained_by(),
         truth.architectures,
         [truth.architectures[row] for row in one_each],
+        landmarks=task.landmarks,
         modes=plan.bn_modes,
         seed=mixed_seed(plan.seed, task.run, truth.dataset.name),  # the same for every method
         device=plan.device,

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nassim.encodings import FeatureEncoder
 from nassim.errors import InputError, unknown_name
+from nassim.optimizers.sources import LinearModel
 from nassim.ranking.scores import tau
-from nassim.records import IntArray
+from nassim.records import IntArray, Landmarks
 from nassim.spaces import get_space
 from nassim.studies.judging import Prediction
 from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
@@ -22,7 +24,13 @@ from nassim.studies.truth import FEWEST_ARCHITECTURES, Truth
 if TYPE_CHECKING:
     from nassim.oneshot.run import OneShotRun
 
-__all__ = ["live_sizes", "one_shot_prediction", "read_scores", "trivial_predictions"]
+__all__ = [
+    "landmark_prediction",
+    "live_sizes",
+    "one_shot_prediction",
+    "read_scores",
+    "trivial_predictions",
+]
 
 # Less than this share of the way from chance to the stand-alone networks, and nothing was trained.
 TRAINED_SHARE = 0.2
@@ -83,8 +91,7 @@ def trivial_predictions(
     paid for (equal compute; one at least, though a supernet may cost less than that).
     """
     n, last = len(truth.architectures), truth.valid.shape[2]
-    n_train = min(truth.dataset.n_train, truth.settings.get("n_train") or truth.dataset.n_train)
-    per_epoch = float(n * n_train)
+    per_epoch = float(n * truth.images_per_epoch)
     paid = {min(last, max(1, round(each / per_epoch))) for each in images}
     early = {max(1, round(share * last)) for share in EARLY_SHARES} - {last}
     predictions = [
@@ -110,8 +117,34 @@ def trivial_predictions(
     return predictions
 
 
-def read_scores(path: str | Path, truth: Truth) -> Prediction:
+def landmark_prediction(landmarks: Landmarks, truth: Truth) -> Prediction:
+    """What a ridge regression on decisions makes of the same landmarks, without any supernet."""
+    encoder = FeatureEncoder.fit(landmarks.architectures)
+    rows = encoder.encode(landmarks.architectures)
+    model = LinearModel.fit(rows, landmarks.values.astype(np.float64))
+    scores = model.predict(encoder.encode(truth.architectures))
+    name = f"ridge:landmarks={len(landmarks)}"
+    return Prediction(name, "trivial", scores[:, None], numbers=_told(landmarks, truth))
+
+
+def _told(landmarks: Landmarks, truth: Truth) -> dict[str, tuple[float, str]]:
+    """Which full trainings a method was told of, and the images that they have cost."""
+    if not len(landmarks):
+        return {}
+    trainings = len(landmarks) * truth.test.shape[1]
+    images = trainings * truth.valid.shape[2] * truth.images_per_epoch
+    note = "forward and back, in all trainings of the landmarks"
+    return {
+        "landmarks": (len(landmarks), " ".join(one.id for one in landmarks.architectures)),
+        "landmark_images": (float(images), note),
+    }
+
+
+def read_scores(path: str | Path, truth: Truth, whole: Truth | None = None) -> Prediction:
     """Scores of anybody's predictor, from a Parquet or CSV file.
+
+    ``truth`` is what is judged, and ``whole`` what it was cut from: scores of the rest of it are
+    passed over.
 
     Columns: ``architecture`` (the store's text), ``score`` (higher is better) and, where there are
     several, ``seed``. Architectures that the truth has and the file has not are left out.
@@ -135,8 +168,11 @@ def read_scores(path: str | Path, truth: Truth) -> Prediction:
     numbers = {one.id: k for k, one in enumerate(truth.architectures)}
     seeds = sorted({str(row.get("seed", 0)) for row in rows})
     scores = np.full((len(numbers), len(seeds)), np.nan)
+    cut = {one.id for one in (whole or truth).architectures} - numbers.keys()
     for row in rows:
         text = row["architecture"]
+        if text in cut:
+            continue
         if text not in numbers:
             raise unknown_name(f"architecture of {truth.space} on {truth.dataset.name}", text, [])
         try:
@@ -174,8 +210,12 @@ def _rows_of(path: Path) -> list[_Row]:
         raise InputError(f"Scores {str(path)!r} cannot be read ({text}).") from error
 
 
-def one_shot_prediction(method: str, runs: Sequence[OneShotRun], truth: Truth) -> Prediction:
+def one_shot_prediction(
+    method: str, runs: Sequence[OneShotRun], truth: Truth, landmarks: Landmarks | None = None
+) -> Prediction:
     """The accuracies that supernets of one method give, what these cost, and a verdict.
+
+    ``landmarks`` are what it was told of, none of which is in the truth.
 
     A pick counts as an architecture of the truth that is the same function; as none (-1) where
     the truth has none.
@@ -183,6 +223,7 @@ def one_shot_prediction(method: str, runs: Sequence[OneShotRun], truth: Truth) -
     one_each = truth.representatives(np.ones(len(truth.architectures), bool))
     numbers = {name: (float(np.mean([r.costs[name] for r in runs])), "") for name in runs[0].costs}
     numbers["steps"] = float(np.mean([run.steps for run in runs])), ""
+    numbers |= _told(landmarks or Landmarks(), truth)
     accuracies = np.stack([run.scores.accuracy for run in runs], axis=1)
     accuracy, chance = float(accuracies[one_each].mean()), runs[0].chance
     alone = float(np.nanmean(truth.valid[one_each, :, -1]))

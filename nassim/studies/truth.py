@@ -10,8 +10,8 @@ import numpy as np
 
 from nassim.errors import InputError, unknown_name
 from nassim.generator.recipe import Recipe
-from nassim.ranking.seeds import counts
-from nassim.records import Architecture, Dataset, FloatArray, IntArray
+from nassim.ranking.seeds import counts, means
+from nassim.records import Architecture, Dataset, FloatArray, IntArray, Landmarks
 from nassim.spaces import get_space
 from nassim.store import Store
 
@@ -46,6 +46,12 @@ class Truth:
     n_params: IntArray
     flops: IntArray
 
+    @property
+    def images_per_epoch(self) -> int:
+        """Images that one training sees in an epoch."""
+        n_train = self.dataset.n_train
+        return min(n_train, self.settings.get("n_train") or n_train)
+
     def representatives(self, known: np.ndarray) -> IntArray:
         """The first of each class among the architectures that are ``known`` (N,), ascending."""
         rows = np.flatnonzero(known)
@@ -73,6 +79,33 @@ class Truth:
             return self
         rng = np.random.default_rng(seed)
         return self.select(np.sort(rng.choice(one_each, most, replace=False)))
+
+    def landmarks(self, count: int, seed: int) -> Landmarks:
+        """So many architectures, of one function each, with their mean validation accuracies.
+
+        ``seed`` decides which, whatever they are worth; fewer are the first of more.
+
+        Raises
+        ------
+        InputError
+            if too few are left to be judged.
+        """
+        last = self.valid[:, :, -1]
+        one_each = self.representatives(counts(last) > 0)
+        if count > max(0, len(one_each) - FEWEST_ARCHITECTURES):
+            raise InputError(
+                f"{count} landmarks were asked for, of {len(one_each)} different functions; "
+                f"{FEWEST_ARCHITECTURES} or more must be left to be judged. Ask for fewer."
+            )
+        rows = np.random.default_rng(seed).permutation(one_each)[:count]
+        architectures = tuple(self.architectures[row] for row in rows.tolist())
+        return Landmarks(architectures, means(last[rows]))
+
+    def without(self, landmarks: Landmarks) -> Truth:
+        """All of it but the landmarks, and what is the same function as one of them."""
+        known = {architecture.id for architecture in landmarks.architectures}
+        told = np.array([architecture.id in known for architecture in self.architectures])
+        return self.select(np.flatnonzero(~np.isin(self.classes, self.classes[told])))
 
     def select(self, rows: IntArray) -> Truth:
         """The truth of these architectures alone, in this order."""

@@ -18,13 +18,15 @@ from nassim.oneshot.run import OneShotRun
 from nassim.oneshot.scoring import Scores
 from nassim.ranking.correlation import kendall
 from nassim.ranking.intervals import holm
-from nassim.records import Run
+from nassim.records import Landmarks, Run
+from nassim.reports.oneshot import rank_table
 from nassim.spaces import get_space
 from nassim.store import Store
 from nassim.studies.comparing import comparison_rows
 from nassim.studies.judging import Prediction, judge
 from nassim.studies.oneshot import RankPlan, RankStudy, run_rank
 from nassim.studies.predictors import (
+    landmark_prediction,
     live_sizes,
     one_shot_prediction,
     read_scores,
@@ -274,7 +276,7 @@ def test_a_space_with_options_holds_what_they_leave_in(truth: Truth, tmp_path: P
         load_truth(store, "nasbench101:vertices=6", "digits")
     with pytest.raises(InputError, match="one seed of each architecture"):
         load_truth(store, "nasbench101:vertices=5", "digits")
-    with pytest.raises(InputError, match=r"DARTS weighs or draws .* expected one of fairnas"):
+    with pytest.raises(InputError, match=r"DARTS weighs all operations .* expected one of fairnas"):
         run_rank(RankPlan("spos,darts"), some)
 
 
@@ -442,6 +444,109 @@ def test_it_is_written_and_read(study: RankStudy, tmp_path: Path) -> None:
         "rank.parquet",
     ]
     assert pq.read_table(paths[-1]).num_rows == study.report.num_rows
+
+
+# --- landmarks --------------------------------------------------------------------------------
+
+TOLD = "landmark:landmarks=4:steps=12:batch_size=16"
+FEWER = "landmark:landmarks=2:steps=12:batch_size=16"
+
+
+@pytest.fixture(scope="module")
+def told(truth: Truth) -> RankStudy:
+    return run_rank(RankPlan(f"{TOLD},{FEWER},{METHOD}", seeds=1, draws=5), truth)
+
+
+def scrambled(truth: Truth, known: Landmarks) -> Truth:
+    """Another truth, but for the validation values of some."""
+    rng = np.random.default_rng(7)
+    kept = np.array([one in known.architectures for one in truth.architectures])
+    valid = np.where(kept[:, None, None], truth.valid, rng.random(truth.valid.shape))
+    return dataclasses.replace(truth, valid=valid, test=rng.random(truth.test.shape))
+
+
+def test_landmarks_are_chosen_by_seed_and_known_by_validation(truth: Truth) -> None:
+    known = truth.landmarks(4, seed=0)
+    assert len({one.canonical_id for one in known.architectures}) == len(known) == 4
+    rows = [truth.architectures.index(one) for one in known.architectures]
+    assert known.values == pytest.approx(np.nanmean(truth.valid[rows, :, -1], axis=1))
+    assert truth.landmarks(2, seed=0).architectures == known.architectures[:2]
+    other = scrambled(truth, known).landmarks(4, seed=0)
+    assert other.architectures == known.architectures
+    assert other.values.tolist() == known.values.tolist()
+    assert truth.landmarks(4, seed=1).architectures != known.architectures
+    assert len(truth.landmarks(0, seed=0)) == 0
+
+
+def test_what_is_the_same_function_as_a_landmark_is_cut_too(truth: Truth) -> None:
+    classes, times = np.unique(truth.classes, return_counts=True)
+    row = int(np.flatnonzero(truth.classes == classes[times.argmax()])[0])
+    known = Landmarks((truth.architectures[row],), np.ones(1))
+    left = truth.without(known)
+    assert len(left.architectures) == len(truth.architectures) - times.max()
+    assert truth.architectures[row].canonical_id not in {
+        one.canonical_id for one in left.architectures
+    }
+    assert truth.without(Landmarks()).architectures == truth.architectures
+
+
+def test_landmarks_are_judged_by_no_row(told: RankStudy, truth: Truth) -> None:
+    ids = {one.canonical_id for one in truth.landmarks(4, seed=0).architectures}
+    assert not ids & set(told.scores.column("canonical").to_pylist())
+    rows = rows_of(told, metric="tau", scope="classes")
+    assert {row["n"] for row in rows} == {17 - 4}
+    methods = [row["method"] for row in rows]
+    assert methods[-5:] == ["ridge:landmarks=2", "ridge:landmarks=4", TOLD, FEWER, METHOD]
+    assert "live_params" in methods[:-5]
+
+
+def test_landmarks_are_named_and_paid_for(told: RankStudy, truth: Truth) -> None:
+    known = truth.landmarks(4, seed=0)
+    for method, n in ((TOLD, 4), (FEWER, 2), ("ridge:landmarks=4", 4)):
+        (row,) = rows_of(told, metric="landmarks", method=method)
+        assert row["value"] == n
+        assert row["note"].split(" ") == [one.id for one in known.architectures[:n]]
+        (images,) = rows_of(told, metric="landmark_images", method=method)
+        assert images["value"] == n * 3 * 4 * truth.dataset.n_train  # seeds, epochs
+    assert not rows_of(told, metric="landmarks", method=METHOD)
+    text = rank_table(told.report).to_text()
+    assert f"{FEWER} was told of 2 architectures, which no row judges; their trainings saw" in text
+    assert f"{METHOD} was told" not in text
+
+
+def test_scores_do_not_depend_on_other_trainings(told: RankStudy, truth: Truth) -> None:
+    other = scrambled(truth, truth.landmarks(4, seed=0))
+    again = run_rank(RankPlan(f"{TOLD},{FEWER},{METHOD}", seeds=1, draws=5), other)
+    for name in ("method", "architecture", "accuracy", "loss"):
+        assert again.scores.column(name) == told.scores.column(name)
+    assert again.scores.column("truth") != told.scores.column("truth")
+
+
+def test_a_ridge_knows_what_landmarks_say(truth: Truth) -> None:
+    """The made-up truth counts convolutions, so that a dozen landmarks tell it all."""
+    known = truth.landmarks(12, seed=0)
+    left = truth.without(known)
+    (row,) = [
+        row
+        for row in judge(
+            landmark_prediction(known, left), left, np.arange(len(left.classes)), draws=5, seed=0
+        )
+        if (row["metric"], row["scope"]) == ("tau", "classes")
+    ]
+    assert row["n"] == 5
+    assert row["value"] > 0.5
+
+
+def test_a_file_may_have_scores_of_landmarks(truth: Truth, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "mine.csv", truth, np.nanmean(truth.test, axis=1)[:, None])
+    study = run_rank(RankPlan(TOLD, scores=str(path), seeds=1, draws=5), truth)
+    (row,) = rows_of(study, method="mine.csv", metric="tau", scope="classes")
+    assert (row["value"], row["n"]) == (1, 17 - 4)
+
+
+def test_too_many_landmarks_are_refused(truth: Truth) -> None:
+    with pytest.raises(InputError, match="13 landmarks were asked for, of 17 different functions"):
+        run_rank(RankPlan("landmark:landmarks=13"), truth)
 
 
 # --- scores from a file -----------------------------------------------------------------------
