@@ -121,6 +121,7 @@ def cell_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     reason="" if ok else "made up",
                     epochs=4,
                     scores={"valid": valid, "test": test},
+                    epoch_seconds=np.full(4, 0.5, np.float32),
                 )
             )
     path = tmp_path_factory.mktemp("stores") / "tiny_cells"

@@ -115,6 +115,49 @@ def test_a_script_runs_and_reads_what_it_wrote(
             assert f"average_rank, {method}" in table
 
 
+def test_the_table_of_yu_is_made_and_read(
+    script: Script,
+    cell_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script("yu_table").main
+    monkeypatch.setattr(sys, "argv", ["yu_table"])
+    main()
+    assert "is not there yet; make it with --store" in capsys.readouterr().out
+    cut = "--dataset digits --sharing spos:steps=8:batch_size=16 --alone reinforce,random"
+    arguments = ["--store", str(cell_store), "--searches", "2", "--evaluations", "20"]
+    monkeypatch.setattr(sys, "argv", ["yu_table", *arguments, *cut.split()])
+    main()
+    first = capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "analysis" / "results" / "yu_table.parquet").to_pylist()
+    assert [(row["method"], row["sharing"]) for row in rows[::2]] == [
+        ("spos:steps=8:batch_size=16", True),
+        ("reinforce", False),
+        ("random", False),
+    ]
+    for row in rows:
+        assert row["rank"] == pytest.approx(row["n"] * (1 - row["percentile"] / 100), abs=1)
+        assert row["space_best"] >= row["accuracy"]
+        assert row["seconds"] > 0
+    n_train = load_dataset("digits").record.n_train
+    (trainings,) = {row["trainings"] for row in rows if row["sharing"]}
+    assert trainings == pytest.approx(8 * 16 / (4 * n_train))
+    assert {row["evaluations"] for row in rows if not row["sharing"]} == {20}
+    # they have seen 20 of 24 architectures, and the truth counts convolutions
+    assert min(row["percentile"] for row in rows if not row["sharing"]) > 70
+    monkeypatch.setattr(sys, "argv", ["yu_table"])
+    main()
+    table = capsys.readouterr().out
+    assert table in first
+    assert table.count("\n| ") == 3 + 1 + 7
+    best = min(row["rank"] for row in rows if row["method"] == "random")
+    chance = (1 - best / rows[0]["n"]) ** 2
+    assert f"| {best:g} | {chance:.2f} |" in table
+    assert "| DARTS, weight sharing | 92.21 ± 0.61 | 93.02 | 57,079 | 0.24 |" in table
+
+
 def test_tnas_runs_and_reads_what_it_wrote(
     script: Script,
     tmp_path: Path,

@@ -100,7 +100,7 @@ def judge(
         seed,
     )
     rows += _agreement(prediction.scores, one_each, every, truth.classes)
-    rows += _picks(prediction, means(table), one_each, truth.classes)
+    rows += _picks(prediction, means(table), one_each, truth)
     rows += [
         {"metric": name, "scope": "run", "value": value, "n": len(every), "note": note, **NOTHING}
         for name, (value, note) in prediction.numbers.items()
@@ -266,12 +266,16 @@ def _agreement(
 
 
 def _picks(
-    prediction: Prediction, values: FloatArray, one_each: IntArray, classes: IntArray
+    prediction: Prediction, values: FloatArray, one_each: IntArray, truth: Truth
 ) -> list[_Row]:
-    """Regret of what each run would train, its rank, and the chance to beat random search."""
+    """Regret of what each run would train, its rank, and the chance to beat random search.
+
+    The rows of a run have the text of its pick as a note.
+    """
     picks = prediction.picks
     if picks is None:
         picks = one_each[np.argmax(prediction.scores[one_each], axis=0)]
+    classes = truth.classes
     # a pick counts as the architecture that stands for its class; one that the truth lacks is left
     # out of what follows, and the report says how many those are
     place = {int(classes[row]): k for k, row in enumerate(one_each)}
@@ -295,9 +299,9 @@ def _picks(
     ]
     for run, pick, (lacks, _) in zip(runs, chosen, both, strict=True):
         beaten = float((measured < measured[pick]).mean())
-        text = f"run {run}"
+        one: _Row = {"scope": f"run {run}", "note": truth.architectures[picks[run]].id}
         rows += [
-            {"metric": "regret_pp", "scope": text, "value": 100 * float(lacks)},
-            {"metric": "pick_percentile", "scope": text, "value": 100 * beaten},
+            one | {"metric": "regret_pp", "value": 100 * float(lacks)},
+            one | {"metric": "pick_percentile", "value": 100 * beaten},
         ]
     return [row | NOTHING | {"n": n} for row in rows]
