@@ -33,6 +33,7 @@ from nassim.networks.nasnet import (
     NASNetNetwork,
     ReLUConv,
     add_blocks,
+    halved,
     loose_blocks,
     shifted,
 )
@@ -382,14 +383,13 @@ class PartedConv(nn.Module):
     will be, of which the batch norm behind it makes nothing.
     """
 
-    def __init__(self, parts: Sequence[int], outputs: int, stride: int = 1) -> None:
+    def __init__(self, parts: Sequence[int], outputs: int) -> None:
         super().__init__()
-        self.stride = stride
         self.parts = nn.ModuleList(nn.Conv2d(inputs, outputs, 1, bias=False) for inputs in parts)
 
     def forward(self, x: Tensor, parts: Sequence[int]) -> Tensor:
         weights = [cast(Tensor, self.parts[k].weight) for k in parts]
-        return F.conv2d(x, joined(weights), stride=self.stride)
+        return F.conv2d(x, joined(weights))
 
 
 class PartedReLUConv(nn.Module):
@@ -409,12 +409,12 @@ class PartedReduction(nn.Module):
 
     def __init__(self, parts: Sequence[int], width: int) -> None:
         super().__init__()
-        self.even = PartedConv(parts, width // 2, stride=2)
-        self.odd = PartedConv(parts, width - width // 2, stride=2)
+        self.even = PartedConv(parts, width // 2)
+        self.odd = PartedConv(parts, width - width // 2)
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor, parts: Sequence[int]) -> Tensor:
-        y = torch.cat([self.even(x, parts), self.odd(shifted(x), parts)], dim=1)
+        y = torch.cat([self.even(halved(x), parts), self.odd(halved(shifted(x)), parts)], dim=1)
         return cast(Tensor, self.norm(y))
 
 
@@ -434,7 +434,6 @@ class PartedLinear(nn.Module):
 def _plain(x: Tensor) -> Tensor:
     """The same images in PyTorch's own order in memory.
 
-    Where the channels of a pixel lie side by side and those of the weights do not, the gradient of
-    a depthwise convolution writes outside of its memory (PyTorch 2.13 on the CPU).
+    The weights of a supernet are in that order too, so no convolution has to lay them out anew.
     """
     return x.reshape(-1).reshape(x.shape)
