@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nassim.networks.nasnet import FactorizedReduction, shifted
+from nassim.networks.nasnet import FactorizedReduction, halved, shifted
 
 __all__ = ["first_channels", "shuffle"]
 
@@ -25,8 +25,8 @@ def first_channels(option: nn.Module, x: Tensor) -> Tensor:
         return x
     if isinstance(option, FactorizedReduction):
         half = x.shape[1] // 2
-        even = _convolved(option.even, x, half)
-        odd = _convolved(option.odd, shifted(x), x.shape[1] - half)
+        even = _convolved(option.even, halved(x), half)
+        odd = _convolved(option.odd, halved(shifted(x)), x.shape[1] - half)
         return _normalised(option.norm, torch.cat([even, odd], dim=1))
     if isinstance(option, nn.Conv2d):
         return _convolved(option, x, x.shape[1])

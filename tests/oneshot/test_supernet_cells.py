@@ -232,9 +232,9 @@ def methods_of(name: str) -> set[str]:
 
 
 def test_which_methods_run_where() -> None:
-    paths = {"spos", "fairnas", "fewshot", "enas"}
+    paths = {"spos", "fairnas", "fewshot", "enas", "landmark", "nao"}
     assert methods_of("nasnet") == paths
-    mixing = {"darts", "pcdarts", "dartsplus", "robustdarts", "asap"}
+    mixing = {"darts", "pcdarts", "dartsplus", "robustdarts", "asap", "sdarts"}
     assert methods_of("darts") == paths | mixing
     assert methods_of("nasbench201") == set(ONE_SHOT)
     assert "enas" not in methods_of("nasbench101")
