@@ -229,7 +229,13 @@ def test_nodes_runs_and_reads_what_it_wrote(
     assert set(capsys.readouterr().out.splitlines()) <= set(first.splitlines())
     rows = pq.read_table(tmp_path / "analysis" / "results" / "nodes.parquet").to_pylist()
     taus = {(row["method"], row["nodes"]): row for row in rows if row["metric"] == "tau"}
-    assert len(taus) == 4 * 2
+    sizes = {"live_params", "live_flops", "live_convolutions"}  # of networks, not the store's
+    assert {method for method, _ in taus} == {
+        *sizes,
+        "short_training:epochs=1",
+        "spos:steps=4:batch_size=8",
+    }
+    assert len(taus) == 5 * 2
     for (_, size), row in taus.items():
         assert row["n"] == {3: 6, 4: 12}[size]
         assert row["low"] <= row["value"] <= row["high"]

@@ -50,9 +50,9 @@ def live_sizes(truth: Truth) -> dict[str, IntArray]:
     from nassim.networks import NETWORKS, build_network, count_multiply_adds, count_parameters
 
     sizes = {"live_params": truth.n_params, "live_flops": truth.flops}
-    if truth.space not in NETWORKS:
-        return sizes
     space, is_ours = get_space(truth.space), "channels" in truth.settings
+    if space.name not in NETWORKS:  # the name: a space may have options
+        return sizes
     options: dict[str, Any] = {"channels": 4, "cells": 1}  # which decide no number of convolutions
     resolution = None
     if is_ours:
