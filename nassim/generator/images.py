@@ -93,7 +93,7 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
     ):
         n = cap or len(images)
         x = torch.from_numpy(np.ascontiguousarray(images[:n])).float()
-        parts += [_average_down(x, recipe.resolution), torch.from_numpy(labels[:n].copy())]
+        parts += [average_down(x, recipe.resolution), torch.from_numpy(labels[:n].copy())]
     x_train = parts[0]
     mean = x_train.mean(dim=(0, 1, 2))
     deviation = x_train.std(dim=(0, 1, 2)).clamp_min(1e-6)
@@ -111,18 +111,12 @@ def to_device(data: ImageData, recipe: Recipe, device: torch.device) -> DeviceIm
     )
 
 
-def average_down(images: np.ndarray, resolution: int) -> np.ndarray:
-    """Images (n, height, width, channels) of at most so many pixels a side, as float32.
+def average_down(x: Tensor, resolution: int) -> Tensor:
+    """Images (n, height, width, channels) of at most ``resolution`` pixels a side (0: as they are).
 
-    >>> average_down(np.arange(4).reshape(1, 2, 2, 1), 1).flatten().tolist()
+    >>> average_down(torch.arange(4.0).reshape(1, 2, 2, 1), 1).flatten().tolist()
     [1.5]
     """
-    x = torch.from_numpy(np.ascontiguousarray(images)).float()
-    return _average_down(x, resolution).numpy()
-
-
-def _average_down(x: Tensor, resolution: int) -> Tensor:
-    """Images (n, height, width, channels) of at most ``resolution`` pixels a side."""
     height, width = x.shape[1:3]
     if resolution == 0 or max(height, width) <= resolution:
         return x

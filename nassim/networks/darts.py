@@ -16,7 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nassim.networks.nasnet import AveragePool, FactorizedReduction, Identity, MaxPool, ReLUConv
+from nassim.networks.nasnet import (
+    AveragePool,
+    FactorizedReduction,
+    Identity,
+    MaxPool,
+    PairedCell,
+)
 from nassim.networks.stacked import Place, StackedCells
 from nassim.records import Architecture
 from nassim.spaces.darts import OPERATIONS, Node, nodes
@@ -54,26 +60,14 @@ class DARTSNetwork(StackedCells):
         )
 
 
-class Cell(nn.Module):
+class Cell(PairedCell):
     """Four nodes; the outputs of all are concatenated."""
 
     def __init__(
         self, cell: Sequence[Node], place: Place, first_inputs: int, second_inputs: int
     ) -> None:
-        super().__init__()
-        width = place.width
-        align = FactorizedReduction if place.halve_first else ReLUConv
-        self.first = align(first_inputs, width)
-        self.second = ReLUConv(second_inputs, width)
-        self.operations = nn.ModuleList()
-        self.sources: list[tuple[int, int]] = []
-        for in1, op1, in2, op2 in cell:
-            self.sources.append((in1, in2))
-            for source, number in ((in1, op1), (in2, op2)):
-                # only the cell's inputs are large; nodes are already reduced
-                made = operation(OPERATIONS[number], width, place.stride if source < 2 else 1)
-                self.operations.append(made)
-        self.channels = width * len(cell)
+        super().__init__(cell, place, first_inputs, second_inputs, OPERATIONS, operation)
+        self.channels = place.width * len(cell)
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
         states = [self.first(F.relu(before_last)), self.second(F.relu(last))]

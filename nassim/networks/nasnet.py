@@ -7,7 +7,7 @@ auxiliary head and no drop-path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ __all__ = [
     "Identity",
     "MaxPool",
     "NASNetNetwork",
+    "PairedCell",
     "ReLUConv",
     "add_blocks",
     "halved",
@@ -48,9 +49,7 @@ class NASNetNetwork(StackedCells):
     ) -> None:
         def make(place: Place, first_inputs: int, second_inputs: int) -> Cell:
             cell = blocks(architecture.decisions, int(place.reduction))
-            return Cell(
-                cell, first_inputs, second_inputs, place.width, place.stride, place.halve_first
-            )
+            return Cell(cell, place, first_inputs, second_inputs)
 
         super().__init__(
             make,
@@ -62,32 +61,44 @@ class NASNetNetwork(StackedCells):
         )
 
 
-class Cell(nn.Module):
-    """Five blocks; the outputs that no block uses are concatenated."""
+class PairedCell(nn.Module):
+    """Two inputs, brought to one size and width, and two operations for each block.
+
+    ``names`` are the operations by number, and ``make(name, width, stride)`` makes one.
+    """
 
     def __init__(
         self,
         cell: Sequence[Block],
+        place: Place,
         first_inputs: int,
         second_inputs: int,
-        width: int,
-        stride: int,
-        halve_first: bool,
+        names: Sequence[str],
+        make: Callable[[str, int, int], nn.Module],
     ) -> None:
         super().__init__()
-        align = FactorizedReduction if halve_first else ReLUConv
-        self.first = align(first_inputs, width)
-        self.second = ReLUConv(second_inputs, width)
+        align = FactorizedReduction if place.halve_first else ReLUConv
+        self.first = align(first_inputs, place.width)
+        self.second = ReLUConv(second_inputs, place.width)
         self.operations = nn.ModuleList()
         self.sources: list[tuple[int, int]] = []
         for in1, op1, in2, op2 in cell:
             self.sources.append((in1, in2))
             for source, number in ((in1, op1), (in2, op2)):
                 # only the cell's inputs are large; blocks are already reduced
-                made = operation(OPERATIONS[number], width, stride if source < 2 else 1)
-                self.operations.append(made)
+                stride = place.stride if source < 2 else 1
+                self.operations.append(make(names[number], place.width, stride))
+
+
+class Cell(PairedCell):
+    """Five blocks; the outputs that no block uses are concatenated."""
+
+    def __init__(
+        self, cell: Sequence[Block], place: Place, first_inputs: int, second_inputs: int
+    ) -> None:
+        super().__init__(cell, place, first_inputs, second_inputs, OPERATIONS, operation)
         self.loose = loose_blocks(cell)
-        self.channels = width * len(self.loose)
+        self.channels = place.width * len(self.loose)
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
         states = [self.first(F.relu(before_last)), self.second(F.relu(last))]

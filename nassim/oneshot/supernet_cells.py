@@ -111,7 +111,7 @@ class DARTSSupernet(Supernet):
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         each = self._of_edges(gates)
-        before_last = last = self.stem(_plain(x))
+        before_last = last = self.stem(x)
         for place, cell in zip(self.places, self.cells, strict=True):
             before_last, last = last, cell(before_last, last, each[place.reduction])
         return cast(Tensor, self.head(F.relu(last).mean(dim=(2, 3))))
@@ -279,7 +279,7 @@ class NASNetSupernet(Supernet):
         decisions = [gate for gate in gates if isinstance(gate, int)]
         cells = [nasnet.blocks(tuple(decisions), cell) for cell in range(2)]
         loose = [loose_blocks(cell) for cell in cells]
-        before_last = last = self.stem(_plain(x))
+        before_last = last = self.stem(x)
         before_last_parts = last_parts = [0]
         for place, cell in zip(self.places, self.cells, strict=True):
             output = cell(before_last, last, before_last_parts, last_parts, cells[place.reduction])
@@ -429,11 +429,3 @@ class PartedLinear(nn.Module):
     def forward(self, x: Tensor, parts: Sequence[int]) -> Tensor:
         weights = [cast(Tensor, self.parts[k].weight) for k in parts]
         return F.linear(x, joined(weights), self.bias)
-
-
-def _plain(x: Tensor) -> Tensor:
-    """The same images in PyTorch's own order in memory.
-
-    The weights of a supernet are in that order too, so no convolution has to lay them out anew.
-    """
-    return x.reshape(-1).reshape(x.shape)

@@ -356,13 +356,16 @@ def _images(plan: CollapsePlan) -> ImageData:
     data = load_dataset(plan.dataset)
     if not isinstance(data, ImageData):
         raise InputError(f"Dataset {plan.dataset!r} has no images; expected one as mnist.")
+    import torch
+
     from nassim.generator.images import average_down
 
     rng = np.random.default_rng([plan.seed, 4])
     highest = float(data.x_train.max())
     parts: list[Any] = []
     for split in ("train", "valid", "test"):
-        x = average_down(getattr(data, f"x_{split}"), plan.resolution) / highest
+        whole = torch.from_numpy(np.ascontiguousarray(getattr(data, f"x_{split}"))).float()
+        x = average_down(whole, plan.resolution).numpy() / highest
         x = (x + plan.noise * rng.standard_normal(x.shape)).astype(np.float32)
         n = plan.images if split == "train" and plan.images else len(x)
         if n > len(x):

@@ -9,6 +9,7 @@ from nassim.errors import InputError, UnknownNameError
 from nassim.networks import build_network, count_multiply_adds, count_parameters
 from nassim.networks import nasnet as nasnet_networks
 from nassim.networks.initialise import draw_uniform
+from nassim.networks.stacked import Place
 from nassim.records import Architecture
 from nassim.spaces import get_space, nasbench201, nasnet
 
@@ -121,11 +122,9 @@ def test_a_reduction_halves_only_what_it_reads_from_the_inputs() -> None:
         nasnet.blocks(
             nasnet_of("0sep3+1max3|2sep3+0avg3|3skip+1skip|2max3+4sep5|5avg3+0sep5").decisions, 1
         ),
+        Place(reduction=True, sources=(-1, -1), width=8, halve_first=False),
         first_inputs=4,
         second_inputs=4,
-        width=8,
-        stride=2,
-        halve_first=False,
     )
     output = cell(torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8))
     assert output.shape[2:] == (4, 4)
@@ -151,11 +150,9 @@ def test_nasnet_cell_computes_what_its_text_says() -> None:
         nasnet.blocks(
             nasnet_of("0skip+1max3|2skip+1avg3|3skip+3skip|4max3+0skip|5skip+5skip").decisions, 0
         ),
+        Place(reduction=False, sources=(-1, -1), width=4, halve_first=False),
         first_inputs=4,
         second_inputs=4,
-        width=4,
-        stride=1,
-        halve_first=False,
     ).eval()
     a, b = torch.randn(1, 4, 6, 6), torch.randn(1, 4, 6, 6)
     h0, h1 = cell.first(a.relu()), cell.second(b.relu())
