@@ -83,7 +83,8 @@ def rank_parser(description: str | None, *, name: str, methods: str) -> argparse
     )
     parser.add_argument("--store", help="run the study on it")
     parser.add_argument("--space", default="nasbench201_3nodes")
-    parser.add_argument("--datasets", default="mnist", help="of the store, separated by commas")
+    said = "of the store, separated by commas; as in mnist/RECIPE where it has several recipes"
+    parser.add_argument("--datasets", default="mnist", help=said)
     parser.add_argument("--methods", default=methods, help="specifications, separated by commas")
     parser.add_argument("--seeds", type=int, default=RankPlan.seeds, help="trainings of each")
     parser.add_argument("--draws", type=int, default=RankPlan.draws, help="of the bootstrap")
@@ -104,8 +105,9 @@ def rank_tables(options: argparse.Namespace, **plan: Any) -> list[RankTable]:
         store = Store.open(find_store(options.store))
         common = {name: getattr(options, name) for name in ("seeds", "draws", "sample", "seed")}
         reports = []
-        for dataset in options.datasets.split(","):
-            truth = load_truth(store, options.space, dataset)
+        for named in options.datasets.split(","):
+            dataset, _, recipe = named.partition("/")
+            truth = load_truth(store, options.space, dataset, recipe or None)
             study = run_rank(
                 RankPlan(options.methods, **common, **plan),
                 truth,
@@ -117,9 +119,9 @@ def rank_tables(options: argparse.Namespace, **plan: Any) -> list[RankTable]:
     elif not is_there(results):
         return []
     report = read_table(results, RANK_SCHEMA)
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in report.to_pylist():
-        rows.setdefault(row["dataset"], []).append(row)
+        rows.setdefault((row["dataset"], row["recipe"]), []).append(row)
     return [rank_table(pa.Table.from_pylist(some, RANK_SCHEMA)) for some in rows.values()]
 
 
