@@ -16,7 +16,7 @@ from nassim.studies.folds import FoldPlan
 from nassim.studies.oneshot import RANK_SCHEMA, RankPlan, run_rank
 from nassim.studies.results import read_table, write_table
 from nassim.studies.termination import TerminationPlan
-from nassim.studies.truth import load_truth
+from nassim.studies.truth import Truth, load_truth
 
 HERE = Path(__file__).parent
 
@@ -102,12 +102,9 @@ def rank_tables(options: argparse.Namespace, **plan: Any) -> list[RankTable]:
     """
     results = results_path(options)
     if options.store is not None:
-        store = Store.open(find_store(options.store))
         common = {name: getattr(options, name) for name in ("seeds", "draws", "sample", "seed")}
         reports = []
-        for named in options.datasets.split(","):
-            dataset, _, recipe = named.partition("/")
-            truth = load_truth(store, options.space, dataset, recipe or None)
+        for truth in truths(options):
             study = run_rank(
                 RankPlan(options.methods, **common, **plan),
                 truth,
@@ -123,6 +120,14 @@ def rank_tables(options: argparse.Namespace, **plan: Any) -> list[RankTable]:
     for row in report.to_pylist():
         rows.setdefault((row["dataset"], row["recipe"]), []).append(row)
     return [rank_table(pa.Table.from_pylist(some, RANK_SCHEMA)) for some in rows.values()]
+
+
+def truths(options: argparse.Namespace) -> Iterator[Truth]:
+    """The ground truth of each dataset that was named, as DATASET or DATASET/RECIPE."""
+    store = Store.open(find_store(options.store))
+    for named in options.datasets.split(","):
+        dataset, _, recipe = named.partition("/")
+        yield load_truth(store, options.space, dataset, recipe or None)
 
 
 def results_path(options: argparse.Namespace) -> Path:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from arguments import figure_path, is_there, rank_parser, rank_tables, results_path
+from arguments import figure_path, is_there, rank_parser, rank_tables, results_path, truths
 from matplotlib.figure import Figure
 
 from nassim.datasets import ImageData, load_dataset
@@ -35,9 +35,8 @@ from nassim.reports.drawing import INK, PALETTE, QUIET, label, new_figure, save_
 from nassim.reports.oneshot import RankTable
 from nassim.reports.text import aligned, decimals
 from nassim.spaces import get_space
-from nassim.store import Store, find_store
 from nassim.studies.results import read_table, to_table, write_table
-from nassim.studies.truth import Truth, load_truth
+from nassim.studies.truth import Truth
 
 # warm-ups, in which alphas rest, are left out
 METHODS = (
@@ -173,9 +172,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.set_defaults(seeds=1, sample=5, draws=10)
     options = parser.parse_args()
+    if "," in options.datasets:
+        parser.error(f"--datasets is {options.datasets!r}; expected one dataset")
     results = results_path(options)
     if options.store is not None:
-        truth = load_truth(Store.open(find_store(options.store)), options.space, options.datasets)
+        (truth,) = truths(options)
         images = load_dataset(truth.dataset.name)
         if not isinstance(images, ImageData):
             raise InputError(f"{truth.dataset.name} has no images; expected a dataset of images.")

@@ -311,7 +311,9 @@ def test_a_study_of_one_shot_methods_runs_and_reads_what_it_wrote(
     monkeypatch.setattr(sys, "argv", [name])
     main()
     assert "is not there yet; make it with --store" in capsys.readouterr().out
-    run = ["--store", str(cell_store), "--datasets", "digits", "--draws", "10", *options.split()]
+    recipe = next(iter(Store.open(cell_store).recipes))
+    dataset = "digits" if name == "memory" else f"digits/{recipe}"
+    run = ["--store", str(cell_store), "--datasets", dataset, "--draws", "10", *options.split()]
     monkeypatch.setattr(sys, "argv", [name, *run])
     main()
     first = capsys.readouterr().out
