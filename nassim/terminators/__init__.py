@@ -16,6 +16,7 @@ TERMINATORS: dict[str, str] = {
     "lcnet": "nassim.terminators.lcnet:LCNet",
     "lcpfn": "nassim.terminators.lcpfn:LCPFN",
     "lcranknet": "nassim.terminators.lcranknet:LCRankNet",
+    "lcranknet_nested": "nassim.terminators.lcranknet_nested:NestedLCRankNet",
     "median": "nassim.terminators.median:MedianRule",
     "never": "nassim.terminators.never:Never",
     "parametric": "nassim.terminators.parametric:Parametric",

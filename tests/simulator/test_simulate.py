@@ -399,7 +399,13 @@ def test_who_listens_is_told_of_failures() -> None:
 
 # --- what is true of every search --------------------------------------------------------------
 
-LEARN = ("baker", "lcnet", "lcranknet", "rush")  # from sources, and there are none here
+LEARN = (
+    "baker",
+    "lcnet",
+    "lcranknet",
+    "lcranknet_nested",
+    "rush",
+)  # from sources, and there are none here
 SPECIFICATIONS = [
     *(name for name in TERMINATORS if name not in LEARN),
     "baker:train_on=target:curves=6:epochs=(1,3):delta=0.3",
