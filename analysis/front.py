@@ -29,6 +29,7 @@ BUDGETS = (0.05, 0.1, 0.2, 0.4)
 # options of the rule alone, so that all settings of an estimator share one fit
 ESTIMATORS = {
     "lcranknet": ("", ":at_zero=true"),
+    "lcranknet_nested": ("", ":at_zero=true"),
     "baker": ("",),
     "chandrashekaran": ("",),
     "chandrashekaran:train_on=sources": ("",),

@@ -47,6 +47,7 @@ __all__ = [
     "run_termination",
 ]
 
+# All but lcranknet_nested, which is fitted a dozen times and more for each target.
 DEFAULT_METHODS = (
     "never,last_value,successive_halving,successive_halving:eta=4:min_epochs=2,hyperband,"
     "hyperband:repeat=true,asha,rush,median,parametric,domhan,baker,chandrashekaran,"

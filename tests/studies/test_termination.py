@@ -481,7 +481,7 @@ def test_values_of_the_last_epoch_alone_are_refused(tmp_path: Path) -> None:
 def test_the_default_methods_are_all() -> None:
     parsed = parse_specifications(DEFAULT_METHODS, TERMINATORS, "terminator")
     assert parsed[0].name == "never"
-    assert {p.name for p in parsed} == set(TERMINATORS)
+    assert {p.name for p in parsed} == set(TERMINATORS) - {"lcranknet_nested"}
 
 
 @pytest.mark.parametrize("name", sorted(TERMINATORS))
