@@ -4,7 +4,7 @@
 the first that fails raises a :class:`ContractError`, or a :class:`LeakageError` where the method
 used what it must not see. A *factory* is anything that makes a method when called without
 arguments. Give it options that make it cheap (``quick_options``): it is trained ten times in each
-of :data:`SPACES` that it can be trained in, and twice in those of large supernets.
+of :data:`SPACES` that it can be trained in.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ __all__ = [
     "check_unchanged",
     "check_unseen_images",
     "check_untold_truths",
-    "checks_in",
     "one_shot_factory",
 ]
 
@@ -100,11 +99,10 @@ SPACES: dict[str, tuple[str, ...]] = {
     ),
 }
 SPACE = next(iter(SPACES))
-LARGE = ("nasnet", "darts")  # spaces whose supernets take long to train
 
 
 def check_one_shot(method: str | Factory) -> tuple[str, ...]:
-    """Run the checks of a one-shot method in each space (:func:`checks_in`); return all names.
+    """Run all checks of a one-shot method, in each space, and return their names.
 
     Parameters
     ----------
@@ -128,7 +126,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
         )
     for space in SPACES:
         if serves(supernet_of(get_space(space)), example):
-            for check in checks_in(space):
+            for check in _CHECKS:
                 check(factory, space)
     return tuple(check.__name__ for check in _CHECKS)
 
@@ -364,16 +362,6 @@ _CHECKS: tuple[Callable[[Factory, str], None], ...] = (
     check_checkpoints,
     check_unchanged,
 )
-_OF_SUPERNETS = (check_standalone, check_inactive, check_score_order, check_pick)
-
-
-def checks_in(space: str) -> tuple[Callable[[Factory, str], None], ...]:
-    """All checks; where supernets are large, those that a supernet can break for any method.
-
-    A method does not know what supernet it trains, so what it draws from, looks at and keeps is
-    seen in the small ones.
-    """
-    return _OF_SUPERNETS if space in LARGE else _CHECKS
 
 
 # --- how it is done ----------------------------------------------------------------------------

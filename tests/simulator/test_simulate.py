@@ -399,13 +399,8 @@ def test_who_listens_is_told_of_failures() -> None:
 
 # --- what is true of every search --------------------------------------------------------------
 
-LEARN = (
-    "baker",
-    "lcnet",
-    "lcranknet",
-    "lcranknet_nested",
-    "rush",
-)  # from sources, and there are none here
+# These learn from sources, and there are none here.
+LEARN = ("baker", "lcnet", "lcranknet", "lcranknet_nested", "rush")
 SPECIFICATIONS = [
     *(name for name in TERMINATORS if name not in LEARN),
     "baker:train_on=target:curves=6:epochs=(1,3):delta=0.3",
