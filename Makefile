@@ -31,7 +31,7 @@ demo: setup  ## compare early-termination methods on the bundled store, into dem
 	$(BIN)/nassim terminate --methods $(DEMO) --workers $(WORKERS) --model-seeds 1 --out demo/results.parquet --report demo/report.html
 
 test: setup  ## all tests and doctests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: setup  ## format, lint and types
 	$(BIN)/ruff format --check .

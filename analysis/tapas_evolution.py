@@ -14,6 +14,9 @@ import numpy as np
 import pyarrow as pa
 from arguments import figure_path, folds_of, is_there, results_path, study_parser
 
+from nassim.errors import InputError
+from nassim.loading import parse_specifications
+from nassim.optimizers import OPTIMIZERS
 from nassim.optimizers.tapas import TAPAS
 from nassim.reports.drawing import PALETTE, QUIET, new_figure, save_figure, styled
 from nassim.reports.text import aligned
@@ -22,6 +25,7 @@ from nassim.store import Store
 from nassim.studies.fitting import mixed_seed
 from nassim.studies.replaying import target_folds
 from nassim.studies.results import read_table, to_table, write_table
+from nassim.studies.search import build_optimizer
 
 SCHEMA = pa.schema(
     [
@@ -44,10 +48,13 @@ def main() -> None:
     if options.store is not None:
         folds = folds_of(options)
         names = options.targets.split(",") if options.targets else None
+        (specification,) = parse_specifications(options.methods, OPTIMIZERS, "optimizer")
         rows = []
         for name, fold in target_folds(Store.open(folds.store), folds, names).items():
             chance = mixed_seed(options.seed, 0, name)
-            optimizer = TAPAS()
+            optimizer = build_optimizer(specification)
+            if not isinstance(optimizer, TAPAS):
+                raise InputError(f"{specification} is not TAPAS; expected --methods tapas:...")
             optimizer.fit(fold.sources, seed=chance)
             replay = Replay(fold.table)
             search = optimizer.begin(replay.candidates(), np.random.default_rng([0, chance]))

@@ -72,7 +72,7 @@ def test_every_component_can_be_taken_away(script: Script) -> None:
             "sources_needed",
             "--methods lcranknet:steps=2 --epochs 0,3 --datasets 1 --architectures 2,4",
         ),
-        ("tapas_evolution", ""),
+        ("tapas_evolution", "--methods tapas:steps=2:generations=2"),
         ("predictors", "--methods nao:steps=2:refit_steps=1 --told 0,3"),
         (
             "transfer",

@@ -244,6 +244,19 @@ def test_a_check_rejects_another_culprit(check: str, culprit: Callable[[], Any])
         getattr(checks, check)(culprit)
 
 
+@pytest.mark.parametrize("name", CULPRITS)
+def test_all_checks_together_reject_a_culprit(name: str) -> None:
+    culprit, error = CULPRITS[name]
+    with pytest.raises(error):
+        check_one_shot(culprit)
+
+
+@pytest.mark.parametrize("culprit", [LearnsScoringSet, ReadsTestValues, Moody])
+def test_all_checks_together_reject_another_culprit(culprit: Callable[[], Any]) -> None:
+    with pytest.raises(ContractError):
+        check_one_shot(culprit)
+
+
 @pytest.mark.parametrize("honest", [Short, Told])
 def test_an_honest_twin_passes(honest: Callable[[], Any]) -> None:
     assert check_one_shot(honest) == tuple(CULPRITS)
