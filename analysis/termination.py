@@ -13,7 +13,7 @@ from nassim.reports import comparison_table, save_figures, termination_table
 from nassim.studies.results import read_study
 
 HERE = Path(__file__).parent
-NAMES = ("images", "metaqnn")
+NAMES = ("metaqnn",)
 
 
 def main() -> None:
