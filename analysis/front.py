@@ -6,15 +6,17 @@ runs the early-termination study with the settings below, writes
 analysis/results/images/sweep.parquet, prints every setting with its dominators and draws
 docs/figures/images/sweep.png. Without ``--store`` it reads what was written, of every store.
 Settings of one estimator share its fit and its estimates, so that a sweep of deltas costs little
-more than one.
+more than one. ``--without lcranknet_nested,domhan`` leaves out what takes longest.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from arguments import figure_of, folds_of, how, results_of, store_name, study_parser, written
 
+from nassim.errors import InputError
 from nassim.reports import sweep_figure, sweep_table
 from nassim.reports.drawing import save_figure
 from nassim.studies.results import read_study
@@ -41,8 +43,15 @@ ESTIMATORS = {
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 
 
-def settings(pool: str) -> str:
-    """The specifications of the sweep; RUSH needs candidates that the sources have too."""
+def settings(pool: str, without: Sequence[str] = ()) -> str:
+    """The specifications of the sweep, but those of some methods; RUSH needs candidates that the
+    sources have too.
+
+    Raises
+    ------
+    InputError
+        if a method to leave out is not in the sweep.
+    """
     methods = ["never", "median", "last_value", "last_value:statistic=best"]
     methods += [f"hyperband:eta={eta}" for eta in ETAS]
     for name, eta, epochs in itertools.product(SCHEDULES, ETAS, FIRST_RUNGS):
@@ -52,16 +61,24 @@ def settings(pool: str) -> str:
     methods += [f"{name}:budget={b}" for name, b in itertools.product(FREEZE_THAW, BUDGETS)]
     for name, rules in ESTIMATORS.items():
         methods += [f"{name}:delta={delta}{rule}" for delta in DELTAS for rule in rules]
-    return ",".join(methods)
+    names = [method.partition(":")[0] for method in methods]
+    for name in without:
+        if name not in names:
+            raise InputError(
+                f"--without names {name!r}; expected some of {', '.join(dict.fromkeys(names))}."
+            )
+    return ",".join(m for m, name in zip(methods, names, strict=True) if name not in without)
 
 
 def main() -> None:
     parser = study_parser(__doc__, name="sweep", methods=None)
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
+    parser.add_argument("--without", default="", help="methods to leave out of the sweep")
     options = parser.parse_args()
     store = store_name(options)
     if store is not None:
-        methods = settings(options.pool) if options.methods is None else options.methods
+        without = options.without.split(",") if options.without else ()
+        methods = options.methods or settings(options.pool, without)
         plan = TerminationPlan(methods, options.orders, options.model_seeds, options.seed)
         study = run_termination(plan, folds_of(options), **how(options))
         for path in study.write(results_of(options, store)):

@@ -50,6 +50,14 @@ def test_every_setting_of_the_sweep_can_be_built(script: Script) -> None:
         assert set(TERMINATORS) - {each.name for each in specifications} == missing
 
 
+def test_methods_can_be_left_out_of_the_sweep(script: Script) -> None:
+    methods = script("front").settings("all", ["domhan", "last_value"])
+    left = {each.name for each in parse_specifications(methods, TERMINATORS, "terminator")}
+    assert set(TERMINATORS) - left == {"domhan", "last_value"}
+    with pytest.raises(InputError, match="names 'dohman'; expected some of never, median"):
+        script("front").settings("all", ["dohman"])
+
+
 def test_every_component_can_be_taken_away(script: Script) -> None:
     methods = script("components").METHODS
     assert len(set(methods)) == len(methods) == 9
