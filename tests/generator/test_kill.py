@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill.py"
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_generator_loses_nothing_that_it_reported(workers: int) -> None:
-    arguments = ["--kills", "2", "--generators", "2", "--workers", str(workers), "--runs", "12"]
+    arguments = ["--kills", "3", "--generators", "2", "--workers", str(workers), "--runs", "24"]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -428,7 +428,7 @@ def replays(draw: st.DrawFn) -> Replay:
     return replay_of(curves, seconds, lengths=lengths, failed=failed)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     replay=replays(),
     specification=st.sampled_from(SPECIFICATIONS),
