@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
     parser.add_argument("--without", default="", help="methods to leave out of the sweep")
     options = parser.parse_args()
+    if options.methods and options.without:
+        parser.error("--without is about the sweep; name what is wanted in --methods alone")
     store = store_name(options)
     if store is not None:
         without = options.without.split(",") if options.without else ()

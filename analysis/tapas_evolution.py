@@ -48,13 +48,16 @@ def main() -> None:
     if options.store is not None:
         folds = folds_of(options)
         names = options.targets.split(",") if options.targets else None
-        (specification,) = parse_specifications(options.methods, OPTIMIZERS, "optimizer")
+        optimizers = [
+            build_optimizer(each)
+            for each in parse_specifications(options.methods, OPTIMIZERS, "optimizer")
+        ]
+        if len(optimizers) != 1 or not isinstance(optimizers[0], TAPAS):
+            raise InputError(f"--methods is {options.methods}; expected tapas, with any options.")
+        optimizer = optimizers[0]
         rows = []
         for name, fold in target_folds(Store.open(folds.store), folds, names).items():
             chance = mixed_seed(options.seed, 0, name)
-            optimizer = build_optimizer(specification)
-            if not isinstance(optimizer, TAPAS):
-                raise InputError(f"{specification} is not TAPAS; expected --methods tapas:...")
             optimizer.fit(fold.sources, seed=chance)
             replay = Replay(fold.table)
             search = optimizer.begin(replay.candidates(), np.random.default_rng([0, chance]))

@@ -319,14 +319,9 @@ def check_pick(factory: Factory, space: str = SPACE) -> None:
 
 def check_checkpoints(factory: Factory, space: str = SPACE) -> None:
     """``journal.finished`` follows each step, and what is scored there disturbs nothing."""
-    steps: list[int] = []
-
-    def at_step(step: int, trained: Trained) -> None:
-        steps.append(step)
-        trained.score(_architectures(space)[:2], _data(factory, space))
-
-    disturbed, _ = _train(factory, space, journal=_every_step(at_step))
-    if not steps or steps != list(range(1, len(steps) + 1)):
+    steps, journal = _scored_each_step(factory, space)
+    disturbed, _ = _train(factory, space, journal=journal)
+    if not _are_all(steps):
         raise ContractError(
             f"{_name(factory)} told the journal of steps {steps[:5]}...; expected 1, 2, 3 and so "
             "on, each with journal.finished."
@@ -385,19 +380,14 @@ def _all_moves_nothing(factory: Factory, space: str) -> bool:
     before = copy.deepcopy(vars(method))
     supernet = _supernet(factory, space)
     truth = _truth(space, scrambled=True, told=method.landmarks)
-    steps: list[int] = []
-
-    def at_step(step: int, trained: Trained) -> None:
-        steps.append(step)
-        trained.score(_architectures(space)[:2], _data(factory, space))
-
+    steps, scored = _scored_each_step(factory, space)
     with global_chance(1) as used:
         trained, journal = _train(
             lambda: method,
             space,
             images=_images(changed=("test", "valid")),
             landmarks=truth.landmarks(method.landmarks, LANDMARK_SEED),
-            journal=_every_step(at_step),
+            journal=scored,
             supernet=supernet,
         )
     said = _said(trained, factory, space)
@@ -406,8 +396,7 @@ def _all_moves_nothing(factory: Factory, space: str) -> bool:
     return (
         not used
         and vars(method) == before
-        and len(steps) > 0
-        and steps == list(range(1, len(steps) + 1))
+        and _are_all(steps)
         and journal.points == plain_journal.points
         and _same_state(trained, plain)
         and said == _said(plain, factory, space)
@@ -483,6 +472,22 @@ def _every_step(at_step: Callable[[int, Trained], None]) -> Journal:
             at_step(step, trained)
 
     return EveryStep()
+
+
+def _scored_each_step(factory: Factory, space: str) -> tuple[list[int], Journal]:
+    """A journal that scores after each step, and the steps that it will have been told of."""
+    steps: list[int] = []
+
+    def at_step(step: int, trained: Trained) -> None:
+        steps.append(step)
+        trained.score(_architectures(space)[:2], _data(factory, space))
+
+    return steps, _every_step(at_step)
+
+
+def _are_all(steps: list[int]) -> bool:
+    """1, 2, 3 and so on, and not none."""
+    return len(steps) > 0 and steps == list(range(1, len(steps) + 1))
 
 
 def one_shot_factory(text: str) -> Factory:
