@@ -100,16 +100,19 @@ def feature_data(
     fit: Callable[[Texts], Callable[[Texts], Features]],
     *,
     by_column: bool,
+    names: Callable[[Texts], Iterable[str]] | None = None,
 ) -> FeatureData:
-    """Make features of texts; ``fit`` sees those of the training split alone.
+    """Make features of texts; ``fit`` and ``names`` see those of the training split alone.
 
-    The record's hash covers texts and labels, not the features, whose last digits are up to the
-    machine.
+    ``names`` tells which features ``fit`` chose, where it has a choice. The record's hash covers
+    texts, labels and these names, not the features, whose last digits are up to the machine.
     """
     digest = hashlib.sha256()
     for texts, labels in zip(parts[::2], parts[1::2], strict=True):
         for text, label in zip(texts, labels, strict=True):
             digest.update(f"{label} {len(text)} {text}".encode())
+    for name_of_feature in names(parts[0]) if names else ():
+        digest.update(f"{len(name_of_feature)} {name_of_feature}".encode())
     transform = fit(parts[0])
     x_train, x_valid, x_test = (transform(texts) for texts in parts[::2])
     shape = (int(x_train.shape[1]),)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from nassim.datasets.base import (
     FeatureData,
@@ -58,6 +58,7 @@ MIN_COOKIES = 150  # a topic needs
 MIN_SCORE = 0.2  # of a VADER text, -4 to 4; those between count as neutral and are left out
 
 Rows = Iterator[tuple[str, str]]  # texts and the names of their classes
+Parts = tuple[Texts, Labels, Texts, Labels, Texts, Labels]
 
 
 def newsgroups(cache: Path) -> FeatureData:
@@ -153,7 +154,7 @@ def fortunes(cache: Path) -> FeatureData:
 def _data(name: str, group: str, source: str, licence: str, rows: Rows) -> FeatureData:
     texts, classes = distinct_texts(rows)
     parts = split_up_to(texts, _numbers(classes), N_TRAIN, N_VALID, N_TEST)
-    return feature_data(name, group, source, licence, parts, fit_words, by_column=False)
+    return _word_data(name, group, source, licence, parts)
 
 
 def _with_own_test(cache: Path, name: str, file: str, licence: str) -> FeatureData:
@@ -169,14 +170,18 @@ def _with_own_test(cache: Path, name: str, file: str, licence: str) -> FeatureDa
     order, chosen = shuffled(len(texts)), shuffled(len(tested))[:N_TEST]
     train, valid = order[:N_TRAIN], order[N_TRAIN : N_TRAIN + N_VALID]
     y, y_test = labels[: len(texts)], labels[len(texts) :]
-    return feature_data(
+    return _word_data(
         name,
         name,
         f"PyPI {ORANGE.requirement}, {file}-train.tab and {file}-test.tab",
         licence,
         (texts[train], y[train], texts[valid], y[valid], tested[chosen], y_test[chosen]),
-        fit_words,
-        by_column=False,
+    )
+
+
+def _word_data(name: str, group: str, source: str, licence: str, parts: Parts) -> FeatureData:
+    return feature_data(
+        *(name, group, source, licence, parts, fit_words), by_column=False, names=frequent_words
     )
 
 
@@ -192,6 +197,21 @@ def _numbers(classes: NDArray[np.object_]) -> Labels:
     return np.unique(classes.astype(str), return_inverse=True)[1].astype(np.int64)
 
 
+def frequent_words(training: Texts) -> list[str]:
+    """The words most frequent in the training texts, in order of the alphabet.
+
+    Of words that are equally frequent the first by name is chosen, which is the same on every
+    machine; scikit-learn's ``max_features`` leaves it to a sort whose ties are up to the processor.
+
+    >>> frequent_words(np.array(["red wine", "red roses, wine"], object))
+    ['red', 'roses', 'wine']
+    """
+    counter = CountVectorizer()
+    counts = np.asarray(counter.fit_transform(training).sum(axis=0)).ravel()
+    names = counter.get_feature_names_out()  # in order of the alphabet, which breaks the ties
+    return sorted(names[np.argsort(-counts, kind="stable")[:N_WORDS]].tolist())
+
+
 def fit_words(training: Texts) -> Callable[[Texts], Features]:
     """TF-IDF with words and weights of the training texts; each text has norm 1, or no word.
 
@@ -200,11 +220,12 @@ def fit_words(training: Texts) -> Callable[[Texts], Features]:
     array([[0.39, 0.92, 0.  ],
            [0.  , 0.  , 0.  ]], dtype=float32)
     """
-    vectorizer = TfidfVectorizer(max_features=N_WORDS, sublinear_tf=True, dtype=np.float32)
+    words = frequent_words(training)
+    vectorizer = TfidfVectorizer(vocabulary=words, sublinear_tf=True)
     vectorizer.fit(training)
 
     def transform(texts: Texts) -> Features:
-        features: Features = vectorizer.transform(texts).toarray()
+        features: Features = vectorizer.transform(texts).toarray().astype(np.float32)
         return features
 
     return transform
