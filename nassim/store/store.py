@@ -598,9 +598,13 @@ def _with_descriptions(
         if before == dataset:
             known[dataset.name] = dataset
         else:
+            here, given = dataclasses.asdict(before), dataclasses.asdict(dataset)
+            differ = [name for name in given if here[name] != given[name]]
             raise StoreError(
-                f"Dataset {dataset.name!r} is in the store as {known[dataset.name]}, and now given "
-                f"as {dataset}; give the other one another name."
+                f"Dataset {dataset.name!r} is in the store with "
+                f"{', '.join(f'{name}={here[name]!r}' for name in differ)}, and now given with "
+                f"{', '.join(f'{name}={given[name]!r}' for name in differ)}: its runs would not be "
+                "comparable. Give one of them another name, or write into another store."
             )
     settings = dict(manifest.recipes)
     for name, recipe in recipes.items():
