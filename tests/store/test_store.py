@@ -198,7 +198,7 @@ def test_runs_name_known_datasets_and_recipes(store, make_run):
 def test_one_name_is_one_dataset_and_one_recipe(store, descriptions):
     store.append([], **descriptions)  # again, unchanged
     with pytest.raises(
-        StoreError, match="Dataset 'digits' is in the store with .*now given with .*comparable"
+        StoreError, match=r"Dataset 'digits' is in the store with .*now given with .*comparable"
     ):
         store.append([], datasets=[Dataset("digits", "digits", classes=10)])
     with pytest.raises(StoreError, match="Recipe 'quick' is in the store as"):
