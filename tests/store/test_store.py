@@ -216,7 +216,9 @@ def test_the_majority_level_is_kept_and_a_store_from_before_it_can_learn_it(stor
     assert after != before
     store.append([], datasets=[circles])  # who does not know it takes nothing away
     assert store.sha == after
-    with pytest.raises(StoreError, match="in the store as"):
+    with pytest.raises(
+        StoreError, match=r"in the store with majority=0\.4, and now given with majority=0\.5"
+    ):
         store.append([], datasets=[dataclasses.replace(circles, majority=0.5)])
     with pytest.raises(InputError, match=r"majority is 1\.5"):
         store.append([], datasets=[dataclasses.replace(circles, majority=1.5)])
