@@ -31,6 +31,7 @@ Pixels = NDArray[Any]  # uint8 or float32, (images, height, width, channels)
 Labels = NDArray[np.int64]
 Texts = NDArray[Any]  # str, (documents,): a text, or a row of a table as it is in the file
 Features = NDArray[np.float32]  # (documents, features)
+Parts = tuple[Texts, Labels, Texts, Labels, Texts, Labels]  # training, validation, test
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +97,23 @@ def feature_data(
     group: str,
     source: str,
     licence: str,
-    parts: tuple[Texts, Labels, Texts, Labels, Texts, Labels],
+    parts: Parts,
     fit: Callable[[Texts], Callable[[Texts], Features]],
     *,
     by_column: bool,
-    names: Callable[[Texts], Iterable[str]] | None = None,
+    names: Iterable[str] = (),
 ) -> FeatureData:
-    """Make features of texts; ``fit`` and ``names`` see those of the training split alone.
+    """Make features of texts; ``fit`` sees those of the training split alone.
 
-    ``names`` tells which features ``fit`` chose, where it has a choice. The record's hash covers
-    texts, labels and these names, not the features, whose last digits are up to the machine.
+    ``names`` are those of the features, where there was a choice. The record's hash covers texts,
+    labels and names, not the features, whose last digits are up to the machine.
     """
     digest = hashlib.sha256()
     for texts, labels in zip(parts[::2], parts[1::2], strict=True):
         for text, label in zip(texts, labels, strict=True):
             digest.update(f"{label} {len(text)} {text}".encode())
-    for name_of_feature in names(parts[0]) if names else ():
-        digest.update(f"{len(name_of_feature)} {name_of_feature}".encode())
+    for feature in names:
+        digest.update(f"{len(feature)} {feature}".encode())
     transform = fit(parts[0])
     x_train, x_valid, x_test = (transform(texts) for texts in parts[::2])
     shape = (int(x_train.shape[1]),)

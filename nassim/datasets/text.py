@@ -10,7 +10,8 @@ import csv
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from nassim.datasets.base import (
     FeatureData,
     Features,
     Labels,
+    Parts,
     Texts,
     distinct_texts,
     feature_data,
@@ -58,7 +60,6 @@ MIN_COOKIES = 150  # a topic needs
 MIN_SCORE = 0.2  # of a VADER text, -4 to 4; those between count as neutral and are left out
 
 Rows = Iterator[tuple[str, str]]  # texts and the names of their classes
-Parts = tuple[Texts, Labels, Texts, Labels, Texts, Labels]
 
 
 def newsgroups(cache: Path) -> FeatureData:
@@ -180,9 +181,9 @@ def _with_own_test(cache: Path, name: str, file: str, licence: str) -> FeatureDa
 
 
 def _word_data(name: str, group: str, source: str, licence: str, parts: Parts) -> FeatureData:
-    return feature_data(
-        *(name, group, source, licence, parts, fit_words), by_column=False, names=frequent_words
-    )
+    words = frequent_words(parts[0])
+    fit = partial(fit_words, words)
+    return feature_data(name, group, source, licence, parts, fit, by_column=False, names=words)
 
 
 def _table(wheel: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
@@ -212,15 +213,14 @@ def frequent_words(training: Texts) -> list[str]:
     return sorted(names[np.argsort(-counts, kind="stable")[:N_WORDS]].tolist())
 
 
-def fit_words(training: Texts) -> Callable[[Texts], Features]:
-    """TF-IDF with words and weights of the training texts; each text has norm 1, or no word.
+def fit_words(words: Sequence[str], training: Texts) -> Callable[[Texts], Features]:
+    """TF-IDF of these words, with weights of the training texts; a text has norm 1, or no word.
 
-    >>> transform = fit_words(np.array(["red roses", "red wine"], object))
-    >>> transform(np.array(["Roses, red roses!", "blue"], object)).round(2)  # red, roses, wine
+    >>> transform = fit_words(["red", "roses", "wine"], np.array(["red roses", "red wine"], object))
+    >>> transform(np.array(["Roses, red roses!", "blue"], object)).round(2)
     array([[0.39, 0.92, 0.  ],
            [0.  , 0.  , 0.  ]], dtype=float32)
     """
-    words = frequent_words(training)
     vectorizer = TfidfVectorizer(vocabulary=words, sublinear_tf=True)
     vectorizer.fit(training)
 

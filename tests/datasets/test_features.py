@@ -107,7 +107,7 @@ def test_sentiment_data_of_one_kind_are_one_group() -> None:
 
 def test_words_and_weights_are_those_of_the_training_texts() -> None:
     training = np.array(["a good film", "a bad film", "a bad bad film"], object)
-    transform = text.fit_words(training)
+    transform = text.fit_words(text.frequent_words(training), training)
     x = transform(np.array(["film", "bad film", "an unseen word"], object))
     assert x.shape == (3, 3)  # bad, film, good
     np.testing.assert_allclose(np.linalg.norm(x, axis=1), [1, 1, 0], rtol=1e-6)
@@ -116,7 +116,8 @@ def test_words_and_weights_are_those_of_the_training_texts() -> None:
 
 def test_at_most_so_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "N_WORDS", 2)
-    transform = text.fit_words(np.array(["one two two three three three"], object))
+    training = np.array(["one two two three three three"], object)
+    transform = text.fit_words(text.frequent_words(training), training)
     assert transform(np.array(["one"], object)).tolist() == [[0, 0]]
 
 
@@ -150,9 +151,8 @@ def test_the_hash_covers_texts_labels_split_and_names_of_features() -> None:
         a, b, c = ([k] for k in order)
         parts = (texts[a], labels[a], texts[b], labels[b], texts[c], labels[c])
         fit = lambda _: lambda some: np.ones((len(some), 1), np.float32)  # noqa: E731
-        return feature_data(
-            *("x", "x", "", "", parts, fit), by_column=True, names=lambda _: names
-        ).record.sha256
+        data = feature_data("x", "x", "", "", parts, fit, by_column=True, names=names)
+        return data.record.sha256
 
     hashes = {
         sha([0, 1, 2], texts, y),
