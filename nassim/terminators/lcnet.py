@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -295,14 +296,24 @@ class Runs:
     def __len__(self) -> int:
         return len(self.curves)
 
+    @cached_property
+    def measured(self) -> IntArray:
+        """Epochs (runs,) from the first one on that were all measured."""
+        return _measured(self.curves)
+
+    @cached_property
+    def best(self) -> FloatArray:
+        """The best value until each epoch, (runs, epochs)."""
+        best: FloatArray = np.fmax.accumulate(self.curves, axis=1)
+        return best
+
     def draw(self, count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:
         """Runs, epochs after which they are cut, and later ones that are asked for, (count,) each.
 
         Short beginnings are drawn as often as long ones: their number is uniform in its logarithm.
         """
-        measured = _measured(self.curves)
-        rows = rng.choice(np.flatnonzero(measured > 1), count)
-        last = measured[rows]
+        rows = rng.choice(np.flatnonzero(self.measured > 1), count)
+        last = self.measured[rows]
         epochs = np.minimum(np.exp(rng.random(count) * np.log(last)).astype(np.intp), last - 1)
         return rows, epochs, rng.integers(epochs, last) + 1
 
@@ -310,7 +321,7 @@ class Runs:
         """What is read of ``rows`` (...) cut after ``epochs`` (...), (..., inputs): configuration,
         last value, its gain over the first and the middle one, its loss to the best, the epoch."""
         last = self.curves[rows, epochs - 1]
-        best = np.fmax.accumulate(self.curves, axis=1)[rows, epochs - 1]
+        best = self.best[rows, epochs - 1]
         beginning = [
             np.log(last / (1 - last)),
             last - self.curves[rows, 0],
