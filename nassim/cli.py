@@ -434,6 +434,31 @@ def verify(store: str, retrain: int | None, seed: int, device: str) -> None:
             raise NassimError(f"{plural(others, 'run')} of {retrain} came out as another.")
 
 
+@cli.command(
+    cls=_Command, example="nassim diff images ./trained\nnassim diff images s3://bucket/images"
+)
+@click.argument("first")
+@click.argument("second")
+def diff(first: str, second: str) -> None:
+    """Compare the runs of FIRST and SECOND, two stores.
+
+    Runs that only one has, and runs of both that came out differently. Measured seconds, and when
+    and on what a run was trained, make no difference. The exit code is 1 if there is any.
+    """
+    from nassim.store import Store, find_store
+    from nassim.store.diff import diff as compare
+    from nassim.store.diff import diff_text, verdict
+
+    stores = [Store.open(find_store(name)) for name in (first, second)]
+    for store in stores:
+        click.echo(_said_of(store))
+    found = compare(*stores)
+    click.echo(diff_text(found))
+    if not found.equal:
+        raise NassimError(verdict(found))
+    click.echo(verdict(found))
+
+
 class _Formats(click.Group):
     """A command for each importer; one without options of its own needs no code here."""
 

@@ -195,6 +195,17 @@ def test_verify(nassim: Nassim, tiny_store: Path) -> None:
     assert "sound" in out
 
 
+def test_diff(nassim: Nassim, tiny_store: Path, tmp_path: Path) -> None:
+    code, out, err = nassim("diff", tiny_store, tiny_store)
+    assert (code, err) == (0, "")
+    assert out.endswith("The stores hold the same results.\n")
+    empty = Store.create(tmp_path / "empty")
+    outcome = nassim("diff", empty.path, tiny_store)
+    assert "only in second" in outcome.out
+    assert_refused(outcome, 1)
+    assert "The stores differ: " in outcome.err
+
+
 def test_verify_lists_faults(nassim: Nassim, tiny_store: Path) -> None:
     (shard,) = tiny_store.glob("runs-*.parquet")
     damaged = bytearray(shard.read_bytes())
@@ -524,6 +535,8 @@ def test_terminate_refuses(
         ["card", "."],
         ["verify"],
         ["verify", "no-such-store"],
+        ["diff", "images"],
+        ["diff", "images", "no-such-store"],
         ["generate"],
         ["generate", "no-such-plan.toml"],
         ["generate", "."],
