@@ -995,3 +995,22 @@ def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
     if figures is not None:
         written += figures_of(rows, pool, figures)
     click.echo(f"Wrote {', '.join(map(str, written))}")
+
+
+@cli.command(
+    cls=_Command,
+    example="nassim checklist results.parquet\n"
+    "nassim checklist rank.parquet --store ./mine > checklist.md",
+)
+@click.argument("results", nargs=-1, required=True)
+@click.option("--store", help="Where it is that they were made on.  [default: by its name]")
+def checklist(results: tuple[str, ...], store: str | None) -> None:
+    """Fill in the NAS best practices for RESULTS.
+
+    The fourteen practices of Lindauer and Hutter (2020), as a Markdown list: what these files and
+    their store show, and what is left for you to say.
+    """
+    from nassim.studies.checklist import checklist as fill_in
+    from nassim.studies.checklist import checklist_text
+
+    click.echo(checklist_text(fill_in(results, store)))

@@ -535,6 +535,8 @@ def test_terminate_refuses(
         ["card", "."],
         ["verify"],
         ["verify", "no-such-store"],
+        ["checklist"],
+        ["checklist", "no-such-file.parquet"],
         ["diff", "images"],
         ["diff", "images", "no-such-store"],
         ["generate"],

@@ -1,0 +1,206 @@
+"""The checklist: each answer, and what turns it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nassim.errors import InputError
+from nassim.store import Store
+from nassim.studies.checklist import PRACTICES, Item, checklist, checklist_text
+from nassim.studies.folds import FoldPlan
+from nassim.studies.results import companion
+from nassim.studies.search import SearchPlan, run_search
+from nassim.studies.termination import TerminationPlan, run_termination
+
+
+@pytest.fixture(scope="module")
+def folds(tiny_store_master: Path) -> FoldPlan:
+    store = Store.open(tiny_store_master)
+    return FoldPlan(str(store.path), store.sha, pool="all")
+
+
+@pytest.fixture(scope="module")
+def terminated(folds: FoldPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = TerminationPlan(
+        "never,last_value,lcranknet:steps=2,lcranknet:steps=2:at_zero=true", orders=3, model_seeds=2
+    )
+    path = tmp_path_factory.mktemp("results") / "terminated.parquet"
+    run_termination(plan, folds).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(folds: FoldPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = SearchPlan("random,average_rank", budget=3, orders=3, model_seeds=2)
+    path = tmp_path_factory.mktemp("results") / "searched.parquet"
+    run_search(plan, folds).write(path)
+    return path
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a study with another value in all rows, or with some rows only."""
+
+    def change(
+        path: Path, keep: Callable[[dict[str, Any]], bool] | None = None, **columns: object
+    ) -> Path:
+        copy = tmp_path / f"{len(list(tmp_path.iterdir()))}.parquet"
+        for kind in ("", "pool", "timings"):
+            source, target = (companion(p, kind) if kind else p for p in (path, copy))
+            table = pq.read_table(source)
+            if not kind:
+                rows = [row | columns for row in table.to_pylist() if keep is None or keep(row)]
+                table = pa.Table.from_pylist(rows, schema=table.schema)
+            pq.write_table(table, target)
+        return copy
+
+    return change
+
+
+def items(*paths: Path, store: Path | None = None) -> dict[int, Item]:
+    return {item.number: item for item in checklist(paths, store)}
+
+
+def test_a_comparison_of_terminators(terminated: Path, tiny_store_master: Path) -> None:
+    found = items(terminated, store=tiny_store_master)
+    assert {number: item.answer for number, item in found.items()} == {
+        **dict.fromkeys((1, 2, 4, 6, 7, 8, 9, 10, 13, 14), "yes"),
+        **dict.fromkeys((3, 12), "yours"),
+        5: "partly",
+        11: "partly",  # the made-up store does not say on what it was trained
+    }
+    assert "all 27 runs of store 'tiny' (recipe `short`)" in found[1].evidence
+    assert "`lcranknet` with 2 settings" in found[5].evidence
+    assert found[9].evidence.startswith("3 orders of the candidates on 3 targets, 2 fits")
+    assert "`lcranknet:steps=2:at_zero=true`" in found[12].evidence
+    assert re.search(r"takes \d+ s \(`.+`\) to \d+ s \(`never`\)", found[13].evidence)
+    seconds = Store.open(tiny_store_master).curves("epoch_seconds")
+    sources = float(seconds[seconds == seconds].sum()) * 2 / 3  # two of three datasets
+    assert f"in no cost: {sources:.0f} s for a target" in found[13].evidence
+    assert "pool all" in found[14].evidence
+    assert "seed 0" in found[14].evidence
+
+
+def test_a_comparison_of_optimizers(searched: Path, tiny_store_master: Path) -> None:
+    found = items(searched, store=tiny_store_master)
+    assert found[8].answer == "yes"
+    assert found[5].answer == "no"
+    assert found[12].evidence.startswith("All methods are at their defaults.")
+    assert "budget 3" in found[14].evidence
+
+
+def test_a_ranking(nassim: Callable[..., Any], cell_store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rank.parquet"
+    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
+    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 1, "--draws", 20)
+    assert nassim(*arguments, "--dataset", "digits", *methods).exit_code == 0
+    found = items(out, store=cell_store)
+    assert found[1].answer == "yes"
+    assert found[4].answer == "yes"
+    assert "dataset digits" in found[4].evidence
+    assert found[6].answer == "yes"
+    assert (found[7].answer, found[13].answer) == ("partly", "partly")
+    assert found[9].answer == "no"
+    assert found[9].evidence.startswith("1 run of each method, ")
+    code, said, _ = nassim("checklist", out, "--store", cell_store)
+    assert code == 0
+    assert said == checklist_text(list(found.values())) + "\n"
+
+
+def test_a_store_that_is_not_here(terminated: Path) -> None:
+    found = items(terminated)
+    assert found[1].answer == "yours"
+    assert "name it with --store" in found[1].evidence
+    assert found[11].answer == "partly"
+    assert found[13].answer == "partly"  # what was learned from is not shown
+    assert found[4].answer == "yes"
+
+
+def test_another_store_is_refused(terminated: Path, cell_store: Path) -> None:
+    with pytest.raises(InputError, match=r"has sha .*; the results were made on 'tiny', sha "):
+        checklist([terminated], cell_store)
+
+
+def test_an_imported_store_has_its_authors(
+    terminated: Path, changed: Callable[..., Path], tiny_store_master: Path, tmp_path: Path
+) -> None:
+    tiny = Store.open(tiny_store_master)
+    store = Store.create(tmp_path / "imported", importer={"format": "nats-bench"})
+    store.append(tiny.runs(), datasets=tiny.datasets, recipes=tiny.recipes)
+    item = items(changed(terminated, store_sha=store.sha), store=Path(store.path))[1]
+    assert item.answer == "yours"
+    assert "imported (nats-bench)" in item.evidence
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "change", "evidence"),
+    [
+        (2, "yours", {"method": "mine:Method"}, "Release `mine:Method`."),
+        (5, "no", {"method": "never"}, "Every method has one setting"),
+        (7, "partly", {"time_unit": "epochs"}, "in epochs"),
+        (13, "no", {"time_unit": "epochs"}, "no measured seconds"),
+        (9, "no", {"order_seed": 0}, "1 order of the candidates"),
+        (9, "partly", {"model_seed": 0}, "1 fit of what learns"),
+        (11, "no", {"leakage": "test-seen"}, "test-seen"),
+    ],
+)
+def test_what_turns_an_answer(
+    terminated: Path,
+    changed: Callable[..., Path],
+    tiny_store_master: Path,
+    number: int,
+    answer: str,
+    change: dict[str, object],
+    evidence: str,
+) -> None:
+    before = items(terminated, store=tiny_store_master)[number]
+    item = items(changed(terminated, **change), store=tiny_store_master)[number]
+    assert item.answer == answer
+    assert evidence in item.evidence
+    assert (before.answer, before.evidence) != (item.answer, item.evidence)
+
+
+def test_without_random_search(searched: Path, changed: Callable[..., Path]) -> None:
+    item = items(changed(searched, lambda row: row["method"] != "random"))[8]
+    assert item.answer == "no"
+    assert "--methods" in item.evidence
+
+
+def test_a_method_that_lacks_a_search(terminated: Path, changed: Callable[..., Path]) -> None:
+    def keep(row: dict[str, Any]) -> bool:
+        return (row["method"], row["target"], row["order_seed"]) != ("last_value", "digits", 1)
+
+    item = items(changed(terminated, keep))[6]
+    assert item.answer == "no"
+    assert item.evidence.endswith("the others: `last_value`.")
+
+
+def test_files_of_several_stores(terminated: Path, changed: Callable[..., Path]) -> None:
+    item = items(terminated, changed(terminated, store="other", store_sha="0" * 64))[4]
+    assert item.answer == "no"
+    assert "other / tiny" in item.evidence
+
+
+def test_files_of_several_kinds(terminated: Path, searched: Path) -> None:
+    with pytest.raises(InputError, match="several kinds"):
+        checklist([terminated, searched])
+
+
+def test_a_file_without_rows(terminated: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(InputError):
+        checklist([changed(terminated, lambda row: False)])
+
+
+def test_every_practice_has_a_line(terminated: Path) -> None:
+    text = checklist_text(checklist([terminated]))
+    for number, practice in enumerate(PRACTICES, start=1):
+        assert re.search(rf"^- \[[x~? ]\] {number}\. {practice}\. .+\.$", text, re.MULTILINE)
+    counts = [int(count) for count in re.findall(r": (\d+)", text.splitlines()[-1])]
+    assert sum(counts) == len(PRACTICES) == 14
