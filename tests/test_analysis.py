@@ -19,10 +19,12 @@ from nassim.errors import InputError
 from nassim.generator.recipe import Recipe
 from nassim.loading import parse_specifications
 from nassim.ranking.clustered import Drawn
+from nassim.ranking.seeds import means
 from nassim.records import Run
 from nassim.spaces import get_space
 from nassim.store import Store
 from nassim.studies.fitting import build_estimator, build_terminator
+from nassim.studies.truth import load_truth
 from nassim.terminators import TERMINATORS
 
 FOLDER = Path(__file__).parents[1] / "analysis"
@@ -164,6 +166,63 @@ def test_the_table_of_yu_is_made_and_read(
     chance = (1 - best / rows[0]["n"]) ** 2
     assert f"| {best:g} | {chance:.2f} |" in table
     assert "| DARTS, weight sharing | 92.21 ± 0.61 | 93.02 | 57,079 | 0.24 |" in table
+
+
+def test_all_kinds_of_methods_on_one_time_axis(
+    script: Script,
+    cell_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script("time_axis").main
+    monkeypatch.setattr(sys, "argv", ["time_axis"])
+    main()
+    assert "is not there yet; make it with --store" in capsys.readouterr().out
+    cut = "--dataset digits --alone random,evolution --stopped asha --evaluations 5 --orders 3"
+    sharing = "--sharing spos:steps=8:batch_size=16 --searches 2"
+    arguments = ["--store", str(cell_store), *cut.split(), *sharing.split()]
+    monkeypatch.setattr(sys, "argv", ["time_axis", *arguments])
+    main()
+    first = capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "analysis" / "results" / "time_axis.parquet").to_pylist()
+    assert [(row["kind"], row["method"]) for row in rows] == [
+        *[("full trainings", "random")] * 3,
+        *[("full trainings", "evolution")] * 3,
+        *[("early termination", "random + asha")] * 3,
+        *[("one-shot", "spos:steps=8:batch_size=16")] * 2,
+    ]
+    truth = load_truth(Store.open(cell_store), "nasbench201_3nodes", "digits")
+    worth = dict(zip((each.id for each in truth.architectures), means(truth.test), strict=True))
+    for row in rows:  # all regrets are to the best mean of the same trainings
+        regret = 100 * (max(worth.values()) - worth[row["pick"]])
+        assert row["test_regret_pp"] == pytest.approx(regret, abs=1e-4)
+        assert row["final_seconds"] == (4 * 0.5 if row["kind"] == "one-shot" else 0)
+        if row["kind"] == "full trainings":
+            assert row["after_seconds"] == [2.0, 4.0, 6.0, 8.0, 10.0]
+            assert row["search_seconds"] == row["after_seconds"][-1]
+            assert row["after_regret_pp"][-1] == pytest.approx(row["test_regret_pp"], abs=1e-4)
+        else:
+            assert row["after_seconds"] == []
+    monkeypatch.setattr(sys, "argv", ["time_axis"])
+    main()
+    table = capsys.readouterr().out
+    assert table in first
+    assert "early termination  random + asha" in table
+    assert (tmp_path / "docs" / "figures" / "time_axis.png").exists()
+
+
+def test_what_random_search_has_after_so_many_seconds(script: Script) -> None:
+    regret_after = script("time_axis").regret_after
+    searches = [
+        {"after_seconds": [1.0, 2.0, 3.0], "after_regret_pp": [5.0, 3.0, 1.0]},
+        {"after_seconds": [1.5, 2.5, 4.0], "after_regret_pp": [4.0, 2.0, 0.0]},
+    ]
+    assert regret_after(searches, 1.5) == (5 + 4) / 2
+    assert regret_after(searches, 2.7) == (3 + 2) / 2
+    assert np.isnan(regret_after(searches, 1.2))  # the second has nothing yet
+    assert np.isnan(regret_after(searches, 3.5))  # the first is over
+    assert np.isnan(regret_after([], 1.0))
 
 
 def test_tnas_runs_and_reads_what_it_wrote(
