@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from nassim.cli import main
 from nassim.records import Architecture, Dataset, Run
 from nassim.spaces import get_space
 from nassim.store import Store
+
+# Each process of a test run has a core. Two threads each would wait for one another most of the
+# time; what must not depend on threads asks for them itself. It counts before PyTorch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples every time, and no deadline: a busy machine is no fault of the code.
 settings.register_profile("nassim", deadline=None, derandomize=True)
