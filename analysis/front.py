@@ -6,7 +6,8 @@ runs the early-termination study with the settings below, writes
 analysis/results/images/sweep.parquet, prints every setting with its dominators and draws
 docs/figures/images/sweep.png. Without ``--store`` it reads what was written, of every store.
 Settings of one estimator share its fit and its estimates, so that a sweep of deltas costs little
-more than one. ``--without lcranknet_nested,domhan`` leaves out what takes longest.
+more than one. ``--without lcranknet_nested,domhan`` leaves out what takes longest;
+``--methods domhan:delta=0.05,... --add`` adds it later to what was written.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import pyarrow as pa
 from arguments import figure_of, folds_of, how, results_of, store_name, study_parser, written
 
 from nassim.errors import InputError
 from nassim.reports import sweep_figure, sweep_table
 from nassim.reports.drawing import save_figure
-from nassim.studies.results import read_study
+from nassim.studies.results import Study, read_study
 from nassim.studies.termination import TerminationPlan, run_termination
 
 SCHEDULES = ("successive_halving", "asha")  # Hyperband tries all first rungs itself
@@ -70,10 +72,36 @@ def settings(pool: str, without: Sequence[str] = ()) -> str:
     return ",".join(m for m, name in zip(methods, names, strict=True) if name not in without)
 
 
+def joined(first: Study, second: Study) -> Study:
+    """Both, which are of the same candidates and orders.
+
+    Raises
+    ------
+    InputError
+        if they are not, or have a method in common.
+    """
+    if not first.pool.equals(second.pool) or orders(first) != orders(second):
+        raise InputError(
+            "What was written is of other candidates or orders; give the same store, --targets, "
+            "--size, --orders and --seed, or leave --add out to write it anew."
+        )
+    both = set(first.results["method"].to_pylist()) & set(second.results["method"].to_pylist())
+    if both:
+        raise InputError(f"{min(both)!r} is in what was written already; leave it out.")
+    results = pa.concat_tables([first.results, second.results])
+    return Study(results, first.pool, pa.concat_tables([first.timings, second.timings]))
+
+
+def orders(study: Study) -> set[int]:
+    found: set[int] = set(study.results["order_seed"].to_pylist())
+    return found
+
+
 def main() -> None:
     parser = study_parser(__doc__, name="sweep", methods=None)
     parser.add_argument("--orders", type=int, default=TerminationPlan.orders)
     parser.add_argument("--without", default="", help="methods to leave out of the sweep")
+    parser.add_argument("--add", action="store_true", help="keep what was written, and add to it")
     options = parser.parse_args()
     if options.methods and options.without:
         parser.error("--without is about the sweep; name what is wanted in --methods alone")
@@ -83,6 +111,8 @@ def main() -> None:
         methods = options.methods or settings(options.pool, without)
         plan = TerminationPlan(methods, options.orders, options.model_seeds, options.seed)
         study = run_termination(plan, folds_of(options), **how(options))
+        if options.add:
+            study = joined(read_study(results_of(options, store)), study)
         for path in study.write(results_of(options, store)):
             print(f"wrote {path}")
     for results in written(options, store):

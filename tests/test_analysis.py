@@ -60,6 +60,29 @@ def test_methods_can_be_left_out_of_the_sweep(script: Script) -> None:
         script("front").settings("all", ["dohman"])
 
 
+def test_a_method_is_added_to_the_sweep_later(
+    script: Script,
+    tiny_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = script("front").main
+
+    def printed(methods: str, *more: str, orders: int = 2) -> str:
+        common = ["--store", str(tiny_store), "--pool", "all", "--orders", str(orders)]
+        monkeypatch.setattr(sys, "argv", ["front", *common, "--methods", methods, *more])
+        main()
+        return capsys.readouterr().out
+
+    at_once = printed("never,last_value,median")
+    printed("never,median")
+    assert printed("last_value", "--add") == at_once
+    with pytest.raises(InputError, match="'median' is in what was written already"):
+        printed("asha,median", "--add")
+    with pytest.raises(InputError, match="of other candidates or orders"):
+        printed("asha", "--add", orders=3)
+
+
 def test_every_component_can_be_taken_away(script: Script) -> None:
     methods = script("components").METHODS
     assert len(set(methods)) == len(methods) == 9
