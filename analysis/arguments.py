@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -128,6 +128,29 @@ def truths(options: argparse.Namespace) -> Iterator[Truth]:
     for named in options.datasets.split(","):
         dataset, _, recipe = named.partition("/")
         yield load_truth(store, options.space, dataset, recipe or None)
+
+
+class Pick(NamedTuple):
+    """What one search of a one-shot method chose; ``costs`` are by their names in the report."""
+
+    method: str
+    search: int
+    architecture: str
+    costs: dict[str, float]
+
+
+def picks(report: pa.Table) -> Iterator[Pick]:
+    """The pick of each one-shot method in each search, from a ranking report."""
+    rows = report.to_pylist()
+    for row in rows:
+        if row["kind"] == "one-shot" and row["metric"] == "pick_percentile":
+            costs = {
+                other["metric"]: other["value"]
+                for other in rows
+                if (other["method"], other["scope"]) == (row["method"], "run")
+            }
+            search = int(row["scope"].removeprefix("run "))
+            yield Pick(row["method"], search, row["note"], costs)
 
 
 def results_path(options: argparse.Namespace) -> Path:

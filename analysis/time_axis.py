@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from arguments import figure_path, how, is_there, results_path
+from arguments import figure_path, how, is_there, picks, results_path
 
 import nassim
 from nassim.ranking.intervals import bootstrap_interval
@@ -182,27 +182,20 @@ def _supernets(options: argparse.Namespace, store: Store, truth: Truth) -> Itera
         seed=options.seed,
     )
     progress = how(options)["progress"]
-    report = run_rank(plan, truth, workers=options.workers, progress=progress).report.to_pylist()
+    report = run_rank(plan, truth, workers=options.workers, progress=progress).report
     worth = dict(zip((each.id for each in truth.architectures), means(truth.test), strict=True))
     best = np.nanmax(list(worth.values()))
     taken = _full_seconds(store, truth)
-    for row in report:
-        if row["kind"] != "one-shot" or row["metric"] != "pick_percentile":
-            continue
-        spent = {
-            other["metric"]: other["value"]
-            for other in report
-            if (other["method"], other["scope"]) == (row["method"], "run")
-        }
+    for pick in picks(report):
         yield {
             "kind": KINDS[3],
-            "method": row["method"],
-            "search": int(row["scope"].removeprefix("run ")),
-            "pick": row["note"],
-            "test_regret_pp": 100 * float(best - worth[row["note"]]),
-            "search_seconds": spent["train_seconds"] + spent["score_seconds"],
+            "method": pick.method,
+            "search": pick.search,
+            "pick": pick.architecture,
+            "test_regret_pp": 100 * float(best - worth[pick.architecture]),
+            "search_seconds": pick.costs["train_seconds"] + pick.costs["score_seconds"],
             "own_seconds": 0.0,  # its computing is the search
-            "final_seconds": taken[row["note"]],
+            "final_seconds": taken[pick.architecture],
             "after_seconds": [],
             "after_regret_pp": [],
         }

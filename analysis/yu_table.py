@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from arguments import is_there, results_path
+from arguments import is_there, picks, results_path
 
 import nassim
 from nassim.ranking.scores import chance_of_rank, true_ranks
@@ -157,29 +157,21 @@ def _with_sharing(options: argparse.Namespace, truth: Truth) -> list[dict[str, A
         checkpoints=False,
         seed=options.seed,
     )
-    report = run_rank(plan, truth, **_how(options)).report.to_pylist()
+    report = run_rank(plan, truth, **_how(options)).report
     one_training = truth.settings["epochs"] * truth.images_per_epoch
-    rows = []
-    for row in report:
-        if row["kind"] == "one-shot" and row["metric"] == "pick_percentile":
-            costs = {
-                other["metric"]: other["value"]
-                for other in report
-                if other["method"] == row["method"] and other["scope"] == "run"
-            }
-            rows.append(
-                {
-                    "method": row["method"],
-                    "sharing": True,
-                    "search": int(row["scope"].removeprefix("run ")),
-                    "architecture": row["note"],
-                    "evaluations": 0,
-                    "trainings": costs["images"] / one_training,
-                    "seconds": costs["train_seconds"] + costs["score_seconds"],
-                    "clock": "here",
-                }
-            )
-    return rows
+    return [
+        {
+            "method": pick.method,
+            "sharing": True,
+            "search": pick.search,
+            "architecture": pick.architecture,
+            "evaluations": 0,
+            "trainings": pick.costs["images"] / one_training,
+            "seconds": pick.costs["train_seconds"] + pick.costs["score_seconds"],
+            "clock": "here",
+        }
+        for pick in picks(report)
+    ]
 
 
 def _alone(options: argparse.Namespace, store: Store, truth: Truth) -> list[dict[str, Any]]:
