@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+import nassim
 from nassim.reports.oneshot import RankTable, rank_table
 from nassim.store import Store, find_store
 from nassim.studies.folds import FoldPlan
@@ -128,6 +129,18 @@ def truths(options: argparse.Namespace) -> Iterator[Truth]:
     for named in options.datasets.split(","):
         dataset, _, recipe = named.partition("/")
         yield load_truth(store, options.space, dataset, recipe or None)
+
+
+def truth_stamp(truth: Truth, seed: int) -> dict[str, Any]:
+    """What stands in each row of a study of one ground truth."""
+    return {
+        "store": truth.store,
+        "store_sha": truth.store_sha,
+        "space": truth.space,
+        "dataset": truth.dataset.name,
+        "seed": seed,
+        "nassim_version": nassim.__version__,
+    }
 
 
 class Pick(NamedTuple):

@@ -42,6 +42,11 @@ ESTIMATORS = {
     "lcnet": ("",),
     "lcpfn": ("",),
 }
+SHARED = (
+    *("store_sha", "space", "metric", "pool", "leave_out", "quality", "runs", "seed"),
+    *("source_datasets", "source_architectures", "shuffled_sources", "workers", "accounting"),
+    *("target", "order_seed"),
+)
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49)
 
 
@@ -80,10 +85,10 @@ def joined(first: Study, second: Study) -> Study:
     InputError
         if they are not, or have a method in common.
     """
-    if not first.pool.equals(second.pool) or orders(first) != orders(second):
+    if not first.pool.equals(second.pool) or searches(first) != searches(second):
         raise InputError(
-            "What was written is of other candidates or orders; give the same store, --targets, "
-            "--size, --orders and --seed, or leave --add out to write it anew."
+            "What was written is of other candidates, sources or orders; give the same options, "
+            "or leave --add out to write it anew."
         )
     both = set(first.results["method"].to_pylist()) & set(second.results["method"].to_pylist())
     if both:
@@ -92,9 +97,10 @@ def joined(first: Study, second: Study) -> Study:
     return Study(results, first.pool, pa.concat_tables([first.timings, second.timings]))
 
 
-def orders(study: Study) -> set[int]:
-    found: set[int] = set(study.results["order_seed"].to_pylist())
-    return found
+def searches(study: Study) -> set[tuple[object, ...]]:
+    """What all methods of a study share: its settings, and each order of each target."""
+    rows = study.results.select(SHARED).to_pylist()
+    return {tuple(row.values()) for row in rows}
 
 
 def main() -> None:

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from arguments import figure_path, how, is_there, picks, results_path
+from arguments import figure_path, how, is_there, picks, results_path, truth_stamp
 
-import nassim
 from nassim.ranking.intervals import bootstrap_interval
 from nassim.ranking.seeds import means
 from nassim.reports.drawing import (
@@ -118,15 +117,7 @@ def study(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each search."""
     store = Store.open(find_store(options.store))
     truth = load_truth(store, options.space, options.dataset, options.recipe)
-    stamp = {
-        "store": truth.store,
-        "store_sha": truth.store_sha,
-        "space": truth.space,
-        "dataset": truth.dataset.name,
-        "recipe": truth.recipe,
-        "seed": options.seed,
-        "nassim_version": nassim.__version__,
-    }
+    stamp = truth_stamp(truth, options.seed) | {"recipe": truth.recipe}
     rows = [*_replayed(options, store, truth), *_supernets(options, store, truth)]
     return [stamp | row for row in rows]
 

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from arguments import is_there, picks, results_path
+from arguments import is_there, picks, results_path, truth_stamp
 
-import nassim
 from nassim.ranking.scores import chance_of_rank, true_ranks
 from nassim.ranking.seeds import counts, means
 from nassim.records import FloatArray, IntArray
@@ -116,13 +115,7 @@ def study(options: argparse.Namespace) -> list[dict[str, Any]]:
     truth = load_truth(store, options.space, options.dataset, options.recipe)
     one_each = truth.representatives(counts(truth.test) > 0)
     values = means(truth.test)[one_each]
-    stamp = {
-        "store": truth.store,
-        "store_sha": truth.store_sha,
-        "space": truth.space,
-        "dataset": truth.dataset.name,
-        "seed": options.seed,
-        "nassim_version": nassim.__version__,
+    stamp = truth_stamp(truth, options.seed) | {
         "n": len(values),
         "space_mean": float(values.mean()),
         "space_deviation": float(values.std(ddof=1)),

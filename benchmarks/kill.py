@@ -24,7 +24,6 @@ from typing import IO
 
 from nassim.generator import generate_from_file
 from nassim.store import Store
-from nassim.store.diff import diff
 from nassim.store.verify import verify
 
 PLAN = """
@@ -52,6 +51,7 @@ executors.APPEND_SECONDS = 0.2  # more moments at which a kill could hurt
 executors.LOG_SECONDS = 0.05  # what is in the store is reported at once
 executors.generate_from_file(sys.argv[1], workers=int(sys.argv[2]), device="cpu")
 """
+TIMES = ("epoch_seconds", "evaluation_seconds", "created_at")
 
 
 class Generator:
@@ -83,6 +83,13 @@ class Generator:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+def contents(store: Store) -> dict[str, list[object]]:
+    table = store.table()
+    return {
+        name: table.column(name).to_pylist() for name in table.schema.names if name not in TIMES
+    }
 
 
 def main() -> int:
@@ -135,7 +142,7 @@ def main() -> int:
         generate_from_file(folders[1] / "plan.toml", workers=1, device="cpu", progress=False)
         disturbed, quiet = (Store.open(folder / "store") for folder in folders)
         faults += verify(store_path)
-        if not diff(disturbed, quiet).equal:
+        if repr(contents(disturbed)) != repr(contents(quiet)):  # repr: a NaN equals a NaN
             faults.append("the store differs from that of an undisturbed process")
         for log in logs:
             log.close()

@@ -22,12 +22,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kill import PLAN, Generator
+from kill import PLAN, Generator, contents
 
 from nassim.cluster import QUIET
 from nassim.generator import generate_from_file
 from nassim.store import Store
-from nassim.store.diff import diff
 from nassim.store.verify import verify
 
 CHILD = """
@@ -144,7 +143,7 @@ def main() -> int:
         print(f"peak memory of killed workers: {max(nodes.peaks, default=0):.0f} MB")
         generate_from_file(folders[1] / "plan.toml", workers=1, device="cpu", progress=False)
         disturbed, quiet = (Store.open(folder / "store") for folder in folders)
-        if not diff(disturbed, quiet).equal:
+        if repr(contents(disturbed)) != repr(contents(quiet)):  # repr: a NaN equals a NaN
             faults.append("the store differs from that of an undisturbed process without Ray")
     print("\n".join(faults) or "nothing reported was lost; the store equals an undisturbed one")
     return 1 if faults else 0

@@ -68,8 +68,8 @@ def test_a_method_is_added_to_the_sweep_later(
 ) -> None:
     main = script("front").main
 
-    def printed(methods: str, *more: str, orders: int = 2) -> str:
-        common = ["--store", str(tiny_store), "--pool", "all", "--orders", str(orders)]
+    def printed(methods: str, *more: str) -> str:
+        common = ["--store", str(tiny_store), "--pool", "all", "--orders", "2"]
         monkeypatch.setattr(sys, "argv", ["front", *common, "--methods", methods, *more])
         main()
         return capsys.readouterr().out
@@ -79,8 +79,9 @@ def test_a_method_is_added_to_the_sweep_later(
     assert printed("last_value", "--add") == at_once
     with pytest.raises(InputError, match="'median' is in what was written already"):
         printed("asha,median", "--add")
-    with pytest.raises(InputError, match="of other candidates or orders"):
-        printed("asha", "--add", orders=3)
+    for other in (("--orders", "3"), ("--seed", "1"), ("--leave-out", "group")):
+        with pytest.raises(InputError, match="of other candidates, sources or orders"):
+            printed("asha", "--add", *other)
 
 
 def test_every_component_can_be_taken_away(script: Script) -> None:

@@ -2,7 +2,7 @@
 
 A run is the same in both if every result is: status, sizes, and all curves but the measured
 seconds. When and on what it was trained is not compared: a store that was trained again on
-another day is the same store.
+another day is the same store. A quantity that was never measured is one that is NaN throughout.
 
 How to read this file: what is found; the comparison; its parts; as text.
 """
@@ -149,7 +149,7 @@ def _changes(
         differs[name] = ~_same_rows(ours, theirs)
     other_seconds = np.logical_or.reduce([differs.pop(name) for name in SECONDS])
     return (
-        [tuple(name for name, rows in differs.items() if rows[k]) for k in range(rows.shape[1])],
+        [tuple(name for name, each in differs.items() if each[k]) for k in range(rows.shape[1])],
         other_seconds,
     )
 
