@@ -48,10 +48,11 @@ __all__ = [
     "check_unseen_images",
     "check_untold_truths",
     "one_shot_factory",
+    "spaces_of",
 ]
 
 Factory = Callable[[], "OneShot"]
-# of each space: a convolution of each kind, a pooling, what has no weights, and what is left empty
+# of each space: operations of each kind, what has no weights, and what is left empty or out
 SPACES: dict[str, tuple[str, ...]] = {
     "nasbench201_3nodes": (
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|",
@@ -97,6 +98,14 @@ SPACES: dict[str, tuple[str, ...]] = {
         "0sep5+1sep5|1sep5+2sep5|2sep5+3sep5|3sep5+4sep5"
         "||0sep3+1sep3|1sep3+2sep3|2sep3+3sep3|3sep3+4sep3",
     ),
+    "elastic_tiny": (
+        "1|k5e2,k5e2|k5e2,k5e2",
+        "2/3|k3e1|k3e1",
+        "1|k3e1,k3e1|k3e1,k3e1",
+        "2/3|k5e1,k3e2|k3e2",
+        "1|k3e2|k5e1,k3e1",
+        "2/3|k3e2|k5e2,k5e1",
+    ),
 }
 SPACE = next(iter(SPACES))
 
@@ -118,8 +127,7 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
     ContractError
         (LeakageError where it used what it must not see) at the first check that fails.
     """
-    from nassim.oneshot.base import OneShot, serves
-    from nassim.oneshot.supernet import supernet_of
+    from nassim.oneshot.base import OneShot
 
     factory = one_shot_factory(method) if isinstance(method, str) else method
     example = factory()
@@ -128,13 +136,36 @@ def check_one_shot(method: str | Factory) -> tuple[str, ...]:
             f"{type(example).__name__} is no one-shot method; expected a subclass of "
             "nassim.oneshot.base.OneShot."
         )
-    for space in SPACES:
-        if serves(supernet_of(get_space(space)), example):
-            passed = _passed_at_once(factory, space)
-            for check in _CHECKS:
-                if check not in passed:
-                    check(factory, space)
+    for space in spaces_of(example):
+        passed = _passed_at_once(factory, space)
+        for check in _CHECKS:
+            if check not in passed:
+                check(factory, space)
     return tuple(check.__name__ for check in _CHECKS)
+
+
+def spaces_of(method: OneShot) -> list[str]:
+    """Those of :data:`SPACES` that a method can be trained in.
+
+    >>> from nassim.oneshot.ofa import OnceForAll
+    >>> spaces_of(OnceForAll())
+    ['elastic_tiny']
+
+    Raises
+    ------
+    ContractError
+        if there are none: nothing would be checked.
+    """
+    from nassim.oneshot.base import serves
+    from nassim.oneshot.supernet import supernet_of
+
+    found = [space for space in SPACES if serves(supernet_of(get_space(space)), method)]
+    if not found:
+        raise ContractError(
+            f"{type(method).__name__} runs in none of the spaces that methods are checked "
+            f"in, {', '.join(map(repr, SPACES))}; expected one at least."
+        )
+    return found
 
 
 def check_standalone(factory: Factory, space: str = SPACE) -> None:
@@ -144,10 +175,9 @@ def check_standalone(factory: Factory, space: str = SPACE) -> None:
     """
     import torch
 
-    from nassim.oneshot.supernet import joined
-
     trained, _ = _plain(factory, space)
     supernet = trained.supernet.eval()
+    shared = dict(supernet.named_parameters())
     x = torch.from_numpy(np.random.default_rng(5).normal(size=(6, 1, 8, 8)).astype(np.float32))
     for architecture in _architectures(space):
         own = supernet.standalone(architecture)
@@ -162,14 +192,18 @@ def check_standalone(factory: Factory, space: str = SPACE) -> None:
                 f"{architecture.id!r} with the same weights; a gate must choose an operation and "
                 "change nothing else."
             )
-        gradients = {name: parameter.grad for name, parameter in supernet.named_parameters()}
+        gradients = {name: parameter.grad for name, parameter in shared.items()}
         names = supernet.shared_names(architecture)
         for name, parameter in own.named_parameters():
             if name not in names:
                 continue
-            parts = [gradients.pop(part) for part in names[name]]
-            found = [part for part in parts if part is not None]
-            if not _same(parameter.grad, joined(found) if len(found) == len(parts) else None):
+            found = [gradients.pop(part) for part in names[name]]
+            parts = [shared[part] for part in names[name]]
+            expected: Sequence[torch.Tensor | None] = [None] * len(parts)
+            if parameter.grad is not None:
+                made = supernet.own(parts, parameter.shape)
+                expected = torch.autograd.grad(made, parts, parameter.grad)
+            if not all(map(_same, found, expected)):
                 raise ContractError(
                     f"The gradient of {', '.join(names[name])} in the supernet that "
                     f"{_name(factory)} trained is not that of {name!r} in the network of "

@@ -23,6 +23,8 @@ __all__ = [
 
 NETWORKS: dict[str, str] = {
     "darts": "nassim.networks.darts:DARTSNetwork",
+    "elastic": "nassim.networks.elastic:ElasticNetwork",
+    "elastic_tiny": "nassim.networks.elastic:ElasticNetwork",
     "feedforward": "nassim.networks.feedforward:FeedforwardNetwork",
     "nasbench101": "nassim.networks.nasbench101:NASBench101Network",
     "nasbench201": "nassim.networks.nasbench201:NASBench201Network",

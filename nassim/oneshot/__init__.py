@@ -25,6 +25,7 @@ ONE_SHOT: dict[str, str] = {
     "gdas": "nassim.oneshot.gdas:GDAS",
     "landmark": "nassim.oneshot.landmark:Landmark",
     "nao": "nassim.oneshot.nao:NAO",
+    "ofa": "nassim.oneshot.ofa:OnceForAll",
     "parsec": "nassim.oneshot.parsec:PARSEC",
     "pcdarts": "nassim.oneshot.pcdarts:PCDARTS",
     "pdarts": "nassim.oneshot.pdarts:PDARTS",
@@ -37,6 +38,8 @@ ONE_SHOT: dict[str, str] = {
 
 SUPERNETS: dict[str, str] = {
     "darts": "nassim.oneshot.supernet_cells:DARTSSupernet",
+    "elastic": "nassim.oneshot.supernet_elastic:ElasticSupernet",
+    "elastic_tiny": "nassim.oneshot.supernet_elastic:ElasticSupernet",
     "nasbench101": "nassim.oneshot.supernet101:NASBench101Supernet",
     "nasbench201": "nassim.oneshot.supernet:NASBench201Supernet",
     "nasbench201_3nodes": "nassim.oneshot.supernet:NASBench201Supernet",

@@ -110,6 +110,7 @@ class OneShot(ABC):
     edgewise: ClassVar[bool] = True
     drawing: ClassVar[bool] = False  # it draws each decision by itself (``Supernet.drawable``)
     mixing: ClassVar[bool] = False  # it weighs all options of each edge (``Supernet.mixable``)
+    shrinking: ClassVar[bool] = False  # it cuts networks out of one (``Supernet.shrinkable``)
     # full trainings that it asks to be told of (``landmarks`` of its data), an option of the method
     landmarks: int = 0
     # options that make it cheap enough to be checked each time the tests run
@@ -135,6 +136,7 @@ def serves(supernet: type[Supernet], method: OneShot | type[OneShot]) -> bool:
         supernet.edgewise >= method.edgewise
         and supernet.drawable >= method.drawing
         and supernet.mixable >= method.mixing
+        and supernet.shrinkable >= method.shrinking
     )
 
 
@@ -147,6 +149,11 @@ def check_space(method: OneShot, space: Space) -> None:
         problem = (
             "weighs or draws the operations of each decision by themselves, and the supernet of "
             f"space {space.name!r} has decisions that are no operations"
+        )
+    elif method.shrinking:
+        problem = (
+            "trains a network and then parts that are cut out of it, and architectures of space "
+            f"{space.name!r} are no parts of one"
         )
     elif method.drawing:
         problem = (

@@ -48,7 +48,7 @@ class Supernet(nn.Module, ABC):
     an operation: of any architecture, they may be exchanged for any others. ``edgewise`` says that
     these are all decisions, and that a gate may also be weights of the operations of its decision;
     without it a supernet runs whole architectures of its space alone. ``drawable`` says that any
-    decisions together are an architecture.
+    decisions together are an architecture; ``shrinkable`` that all are parts of the largest one.
 
     ``mixable`` says that gates may also be weights of the ``options`` of each edge, of which all
     edges have equally many, whether edges are decisions or not. ``targets`` are the nodes that the
@@ -58,6 +58,7 @@ class Supernet(nn.Module, ABC):
     edgewise: ClassVar[bool]
     drawable: ClassVar[bool] = False
     mixable: ClassVar[bool] = False
+    shrinkable: ClassVar[bool] = False
     options: tuple[tuple[str, ...], ...] = ()
     targets: tuple[int, ...] = ()
     space: Space
@@ -75,10 +76,14 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def shared_names(self, architecture: Architecture) -> dict[str, tuple[str, ...]]:
-        """Names in the architecture's own ``state_dict``, and what they are called in this one.
+        """Names in the architecture's own ``state_dict``; of what here :meth:`own` makes each."""
 
-        Where these are several, they are joined along the second axis (:func:`joined`).
+    def own(self, parts: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+        """A tensor of this shape of an architecture's own network, of those that it shares.
+
+        ``parts`` are those of :meth:`shared_names`; here they are joined along the second axis.
         """
+        return joined(parts)
 
     def discretise(self, weights: Tensor) -> Architecture:
         """The architecture that weights (edges, options) come to; of those that are ``mixable``.
@@ -100,9 +105,11 @@ class Supernet(nn.Module, ABC):
     def standalone(self, architecture: Architecture) -> nn.Module:
         """The architecture's own network with a copy of the weights and statistics it has here."""
         network = self.network(architecture)
-        here = self.state_dict()
-        names = self.shared_names(architecture)
-        own = {name: joined([here[part] for part in parts]) for name, parts in names.items()}
+        here, shapes = self.state_dict(), network.state_dict()
+        own = {
+            name: self.own([here[part] for part in parts], shapes[name].shape)
+            for name, parts in self.shared_names(architecture).items()
+        }
         network.load_state_dict(own, strict=False)
         return network.train(self.training)
 

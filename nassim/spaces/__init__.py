@@ -11,6 +11,8 @@ __all__ = ["SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
     "darts": "nassim.spaces.darts:DARTSSpace",
+    "elastic": "nassim.spaces.elastic:ElasticSpace",
+    "elastic_tiny": "nassim.spaces.elastic:ElasticTinySpace",
     "feedforward": "nassim.spaces.feedforward:FeedforwardSpace",
     "nasbench101": "nassim.spaces.nasbench101:NASBench101Space",
     "nasbench201": "nassim.spaces.nasbench201:NASBench201Space",

@@ -23,6 +23,7 @@ from nassim.oneshot.spos import SPOS
 from nassim.oneshot.supernet import Supernet
 from nassim.oneshot.supernet101 import SharedCell
 from nassim.oneshot.supernet_cells import PathCell
+from nassim.oneshot.supernet_elastic import SharedBlock
 from nassim.records import Architecture
 from nassim.studies.truth import Truth
 
@@ -44,7 +45,7 @@ class Scaled(Short):
 
     def train(self, supernet: Supernet, *rest: Any) -> Trained:
         for module in supernet.modules():
-            if isinstance(module, (MixedOp, PathCell, SharedCell)):
+            if isinstance(module, (MixedOp, PathCell, SharedBlock, SharedCell)):
                 module.register_forward_hook(lambda _m, _x, y: y if y is None else 0.5 * y)
         return super().train(supernet, *rest)
 
@@ -291,6 +292,17 @@ def test_an_honest_twin_passes(
     assert check_one_shot(honest) == tuple(CULPRITS)
     # what moves nothing is changed in one training: only notes may need another to compare with
     assert trained == [space for space in checks.SPACES for _ in range(trainings)]
+
+
+def test_a_method_that_no_space_serves_is_refused() -> None:
+    """Its checks would be none, and it would pass them all."""
+
+    class Nowhere(Short):
+        edgewise = True
+        shrinking = True
+
+    with pytest.raises(ContractError, match="Nowhere runs in none of the spaces"):
+        check_one_shot(Nowhere)
 
 
 def test_what_is_no_method_is_refused() -> None:

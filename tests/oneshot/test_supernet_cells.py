@@ -236,7 +236,8 @@ def test_which_methods_run_where() -> None:
     assert methods_of("nasnet") == paths
     mixing = {"darts", "pcdarts", "dartsplus", "robustdarts", "asap", "sdarts"}
     assert methods_of("darts") == paths | mixing
-    assert methods_of("nasbench201") == set(ONE_SHOT)
+    assert methods_of("nasbench201") == set(ONE_SHOT) - {"ofa"}
+    assert methods_of("elastic_tiny") == paths | {"ofa"}
     assert "enas" not in methods_of("nasbench101")
 
 

@@ -27,7 +27,11 @@ def test_a_mutation_is_another_legal_architecture(name: str) -> None:
         architecture = child
 
 
-@pytest.mark.parametrize("name", sorted(set(WITH_DECISIONS) - {"nasbench101"}))
+# where decisions that mean nothing are put to 0, another one may put several there
+PUT_TO_ZERO = {"elastic", "elastic_tiny", "nasbench101"}
+
+
+@pytest.mark.parametrize("name", sorted(set(WITH_DECISIONS) - PUT_TO_ZERO))
 def test_a_mutation_changes_one_decision(name: str) -> None:
     space, rng = get_space(name), np.random.default_rng(1)
     for _ in range(60):
