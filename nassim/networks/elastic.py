@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nassim.errors import InputError
 from nassim.records import Architecture
 from nassim.spaces import get_space
-from nassim.spaces.elastic import Block, ElasticSpace, Stage
+from nassim.spaces.elastic import Block, ElasticSpace
 
 __all__ = ["ElasticBlock", "ElasticNetwork", "is_residual", "resized", "stem", "widths"]
 
@@ -107,7 +107,7 @@ def widths(space: ElasticSpace, channels: int) -> list[int]:
     >>> widths(cast(ElasticSpace, get_space("elastic")), 16)
     [24, 40, 80, 112, 160]
     """
-    return [_width(stage, channels) for stage in space.stages]
+    return [max(1, round(channels * stage.width)) for stage in space.stages]
 
 
 def resized(x: Tensor, share: Fraction) -> Tensor:
@@ -121,7 +121,3 @@ def resized(x: Tensor, share: Fraction) -> Tensor:
         return x
     height, width = (max(1, round(size * share)) for size in x.shape[2:])
     return F.adaptive_avg_pool2d(x, (height, width))
-
-
-def _width(stage: Stage, channels: int) -> int:
-    return max(1, round(channels * stage.width))

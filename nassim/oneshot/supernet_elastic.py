@@ -31,7 +31,7 @@ from nassim.records import Architecture
 from nassim.spaces.base import Space
 from nassim.spaces.elastic import Block, ElasticSpace
 
-__all__ = ["ElasticSupernet", "FirstChannelsNorm", "SharedBlock", "shrunk"]
+__all__ = ["ElasticSupernet", "FirstChannelsNorm", "SharedBlock", "matrix_sizes", "shrunk"]
 
 
 class ElasticSupernet(Supernet):
@@ -110,9 +110,9 @@ class ElasticSupernet(Supernet):
             if name.endswith("depthwise.weight"):
                 _, stage, number, _ = name.split(".", 3)
                 kernel = cut.stages[int(stage)][int(number)].kernel
-                sizes = [size for size in self.space.kernels[:-1] if size >= kernel]
                 place = name.removesuffix("depthwise.weight")
-                parts += [f"{place}matrices.{size}" for size in reversed(sizes)]
+                sizes = matrix_sizes(self.space.kernels, kernel)
+                parts += [f"{place}matrices.{size}" for size in sizes]
             if name in here:  # without ``affine`` batch norms have no scale and shift
                 names[name] = tuple(parts)
         return names
@@ -155,8 +155,9 @@ class SharedBlock(nn.Module):
         self.project_norm = nn.BatchNorm2d(outputs)
         if not affine:
             without_scales(self)
-        sizes = space.kernels[:-1]
+        self.kernels = space.kernels
         # T - I, of each kernel but the largest
+        sizes = matrix_sizes(space.kernels, space.kernels[0])
         self.matrices = nn.ParameterDict(
             {str(size): torch.zeros(size**2, size**2) for size in sizes}
         )
@@ -165,8 +166,8 @@ class SharedBlock(nn.Module):
 
     def forward(self, x: Tensor, block: Block) -> Tensor:
         hidden = self.inputs * block.expansion
-        sizes = [int(size) for size in self.matrices if int(size) >= block.kernel]
-        matrices = [self.matrices[str(size)] for size in sorted(sizes, reverse=True)]
+        sizes = matrix_sizes(self.kernels, block.kernel)
+        matrices = [self.matrices[str(size)] for size in sizes]
         kernels = shrunk(self.depthwise.weight[:hidden], matrices)
         y = F.relu(self.expand_norm(F.conv2d(x, self.expand.weight[:hidden])))
         y = F.conv2d(y, kernels, None, self.stride, block.kernel // 2, groups=hidden)
@@ -202,14 +203,24 @@ class FirstChannelsNorm(nn.BatchNorm2d):
         count = x.shape[1]
         share = 0.0 if self.momentum is None else self.momentum
         if self.training:
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]  # statistics are tracked
+            batches = cast(Tensor, self.num_batches_tracked)
+            batches.add_(1)
             if self.momentum is None:  # the plain average over batches
-                share = 1 / float(self.num_batches_tracked)  # type: ignore[arg-type]
+                share = 1 / float(batches)
         mean, variance, weight, bias = (
             None if values is None else values[:count]
             for values in (self.running_mean, self.running_var, self.weight, self.bias)
         )
         return F.batch_norm(x, mean, variance, weight, bias, self.training, share, self.eps)
+
+
+def matrix_sizes(kernels: Sequence[int], kernel: int) -> list[int]:
+    """The sizes that the largest of some kernels is made smaller to, one by one, down to one.
+
+    >>> matrix_sizes((3, 5, 7), 3), matrix_sizes((3, 5, 7), 7)
+    ([5, 3], [])
+    """
+    return [size for size in reversed(kernels[:-1]) if size >= kernel]
 
 
 def shrunk(weight: Tensor, matrices: Sequence[Tensor]) -> Tensor:

@@ -106,21 +106,23 @@ class ElasticSpace(Space):
         """
         if what == "resolution":
             return (0,)
-        size = 1 + 2 * self.max_depth
-        starts = range(1, self.n_decisions, size)
         if what == "depth":
-            return tuple(starts)
+            return tuple(self._starts)
         offset = {"kernel": 1, "expansion": 2}[what]
         return tuple(
-            start + offset + 2 * block for start in starts for block in range(self.max_depth)
+            start + offset + 2 * block for start in self._starts for block in range(self.max_depth)
         )
+
+    @property
+    def _starts(self) -> range:
+        """The first decision of each stage, on its depth; those on its blocks follow in pairs."""
+        return range(1, self.n_decisions, 1 + 2 * self.max_depth)
 
     def cut(self, decisions: tuple[int, ...]) -> Cut:
         """What decisions mean; blocks that are not there are left out."""
         stages = []
-        size = 1 + 2 * self.max_depth
-        for start in range(1, self.n_decisions, size):
-            depth, *rest = decisions[start : start + size]
+        for start in self._starts:
+            depth, *rest = decisions[start : start + self._starts.step]
             pairs = zip(rest[::2], rest[1::2], strict=True)
             blocks = [Block(self.kernels[k], self.expansions[e]) for k, e in pairs]
             stages.append(tuple(blocks[: self.depths[depth]]))
