@@ -1000,17 +1000,27 @@ def report(results: tuple[str, ...], out: Path, figures: Path | None) -> None:
 @cli.command(
     cls=_Command,
     example="nassim checklist results.parquet\n"
-    "nassim checklist rank.parquet --store ./mine > checklist.md",
+    "nassim checklist rank.parquet --store ./mine > checklist.md\n"
+    "nassim checklist results.parquet --list automl",
 )
 @click.argument("results", nargs=-1, required=True)
 @click.option("--store", help="Where it is that they were made on.  [default: by its name]")
-def checklist(results: tuple[str, ...], store: str | None) -> None:
-    """Fill in the NAS best practices for RESULTS.
+@click.option(
+    "--list",
+    "practices",
+    type=click.Choice(("nas", "automl")),
+    default="nas",
+    show_default=True,
+    help="The NAS best practices, or the AutoML Conference's submission checklist.",
+)
+def checklist(results: tuple[str, ...], store: str | None, practices: str) -> None:
+    """Fill in a checklist of the field for RESULTS.
 
-    The fourteen practices of Lindauer and Hutter (2020), as a Markdown list: what these files and
-    their store show, and what is left for you to say.
+    The fourteen practices of Lindauer and Hutter (2020), or the submission checklist of the AutoML
+    Conference (2025), as a Markdown list: what these files and their store show, and what is left
+    for you to say.
     """
     from nassim.studies.checklist import checklist as fill_in
     from nassim.studies.checklist import checklist_text
 
-    click.echo(checklist_text(fill_in(results, store)))
+    click.echo(checklist_text(fill_in(results, store, practices)))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from nassim.errors import InputError
+from nassim.reports.text import duration
 from nassim.store import Store
-from nassim.studies.checklist import PRACTICES, Item, checklist, checklist_text
+from nassim.studies.checklist import LISTS, Item, checklist, checklist_text
 from nassim.studies.folds import FoldPlan
 from nassim.studies.results import companion
 from nassim.studies.search import SearchPlan, run_search
@@ -65,7 +68,11 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
 
 
 def items(*paths: Path, store: Path | None = None) -> dict[int, Item]:
-    return {item.number: item for item in checklist(paths, store)}
+    return {int(item.number): item for item in checklist(paths, store)}
+
+
+def conference(*paths: Path, store: Path | None = None) -> dict[str, Item]:
+    return {item.number: item for item in checklist(paths, store, "automl")}
 
 
 def test_a_comparison_of_terminators(terminated: Path, tiny_store_master: Path) -> None:
@@ -198,9 +205,96 @@ def test_a_file_without_rows(terminated: Path, changed: Callable[..., Path]) -> 
         checklist([changed(terminated, lambda row: False)])
 
 
-def test_every_practice_has_a_line(terminated: Path) -> None:
-    text = checklist_text(checklist([terminated]))
-    for number, practice in enumerate(PRACTICES, start=1):
-        assert re.search(rf"^- \[[x~? ]\] {number}\. {practice}\. .+\.$", text, re.MULTILINE)
-    counts = [int(count) for count in re.findall(r": (\d+)", text.splitlines()[-1])]
-    assert sum(counts) == len(PRACTICES) == 14
+@pytest.mark.parametrize(("practices", "count"), [("nas", 14), ("automl", 28)])
+def test_every_practice_has_a_line(terminated: Path, practices: str, count: int) -> None:
+    text = checklist_text(checklist([terminated], practices=practices))
+    for practice in LISTS[practices]:
+        line = rf"^- \[[x~? ]\] {practice.number}\. {practice.text}\.( .+\.)?$"
+        assert re.search(line, text, re.MULTILINE)
+    counts = [int(each) for each in re.findall(r": (\d+)", text.splitlines()[-1])]
+    assert sum(counts) == len(LISTS[practices]) == count
+
+
+def test_the_conference_of_a_comparison(terminated: Path, tiny_store_master: Path) -> None:
+    found = conference(terminated, store=tiny_store_master)
+    answers = {number: item.answer for number, item in found.items()}
+    theirs = {"2a": "yes", "2c": "yes", "2d": "yes", "2f": "yes", "2e": "no"}
+    partly = ("2g", "2h", "2i", "3a")
+    assert answers == dict.fromkeys(answers, "yours") | theirs | dict.fromkeys(partly, "partly")
+    assert "on 3 targets its p cannot be below 0.25" in found["2e"].evidence
+    assert "all 27 runs of store 'tiny'" in found["3a"].evidence
+    assert "Seed 0." in found["3a"].evidence
+    assert "`lcranknet:steps=2:at_zero=true`" in found["2b"].evidence
+    assert "digits" in found["4a"].evidence
+
+
+def test_the_conference_of_searches_on_a_store_that_is_not_here(searched: Path) -> None:
+    found = conference(searched)
+    assert "after 3 evaluations; why so many is yours" in found["2g"].evidence
+    assert "not here" in found["2h"].evidence
+    assert "name it with --store" in found["3a"].evidence
+    assert found["4b"].answer == "yours"
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "change", "evidence"),
+    [
+        ("2a", "no", {"store_sha": "0" * 64}, "Several: "),
+        ("2c", "no", {"order_seed": 0}, "1 order of the candidates"),
+        ("2d", "partly", {"target": "digits"}, "One target"),
+        ("2g", "partly", {"time_unit": "epochs"}, "no measured seconds"),
+    ],
+)
+def test_what_turns_an_answer_of_the_conference(
+    terminated: Path,
+    changed: Callable[..., Path],
+    number: str,
+    answer: str,
+    change: dict[str, object],
+    evidence: str,
+) -> None:
+    files = [terminated] if number == "2a" else []
+    item = conference(*files, changed(terminated, **change))[number]
+    assert item.answer == answer
+    assert evidence in item.evidence
+
+
+def test_significance_needs_targets(terminated: Path, changed: Callable[..., Path]) -> None:
+    one = conference(terminated)["2e"]
+    assert (one.answer, "claim none" in one.evidence) == ("no", True)
+    more = [changed(terminated, target=f"target {k}") for k in range(6)]
+    six = conference(*more)["2e"]
+    assert six.answer == "yes"
+    assert "cannot be below 0.031" in six.evidence
+
+
+def test_the_compute_of_a_store_that_says_it(
+    terminated: Path, changed: Callable[..., Path], tiny_store_master: Path, tmp_path: Path
+) -> None:
+    tiny = Store.open(tiny_store_master)
+    store = Store.create(tmp_path / "measured")
+    runs = [replace(run, hardware="Some GPU") for run in tiny.runs()]
+    store.append(runs, datasets=tiny.datasets, recipes=tiny.recipes)
+    item = conference(changed(terminated, store_sha=store.sha), store=tmp_path / "measured")["2h"]
+    seconds = float(np.nansum(store.curves("epoch_seconds"), dtype=np.float64))
+    assert item.evidence.startswith(f"Training the store took {duration(seconds)} on Some GPU.")
+
+
+def test_the_conference_of_a_ranking(
+    nassim: Callable[..., Any], cell_store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rank.parquet"
+    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
+    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 2, "--draws", 20)
+    assert nassim(*arguments, "--dataset", "digits", *methods).exit_code == 0
+    code, said, _ = nassim("checklist", out, "--store", cell_store, "--list", "automl")
+    assert code == 0
+    assert "[x] 2d. The uncertainty of results is reported. Each tau has" in said
+    rows = [row for row in pq.read_table(out).to_pylist() if row["method"].startswith("spos")]
+    seconds = sum(row["value"] for row in rows if row["metric"].endswith("_seconds"))
+    assert f"own computing took {duration(2 * seconds)} in all" in said  # of two supernets
+
+
+def test_a_list_that_there_is_not(terminated: Path) -> None:
+    with pytest.raises(InputError, match=r"no checklist 'mine'; expected nas or automl\."):
+        checklist([terminated], practices="mine")
