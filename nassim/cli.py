@@ -391,6 +391,35 @@ def card(store: str, out: Path | None, figures: Path | None, gap: float) -> None
 
 
 @cli.command(
+    cls=_Command,
+    example="nassim explore images --out explore.html\n"
+    "nassim explore cells --dataset mnist --space nasbench101 --out explore.html",
+)
+@click.argument("store")
+@click.option("--out", type=_FILE, required=True, help="Where the page goes.")
+@click.option("--dataset", metavar="NAME", help="Runs on this dataset only.")
+@click.option("--space", metavar="NAME", help="Runs of this search space only.")
+@click.option("--recipe", metavar="NAME", help="Runs under this recipe only.")
+def explore(
+    store: str, out: Path, dataset: str | None, space: str | None, recipe: str | None
+) -> None:
+    """Make a page to look around in STORE: every architecture, curve and rank.
+
+    One HTML file that fetches nothing; choose the axes, find architectures, compare their curves
+    and their ranks on all datasets, and share a view by its address.
+    """
+    from nassim.reports.explorer import explorer_page
+    from nassim.store import Store, find_store
+    from nassim.store.explore import explored
+
+    opened = Store.open(find_store(store))
+    _check_place("--out", out)
+    page = explorer_page(explored(opened, dataset=dataset, space=space, recipe=recipe))
+    write_whole(out, page.encode())
+    click.echo(f"Wrote {out}")
+
+
+@cli.command(
     cls=_Command, example="nassim verify images\nnassim verify images --retrain 5 --seed 1"
 )
 @click.argument("store")

@@ -20,7 +20,8 @@ def test_the_wheel_holds_what_is_needed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {"nassim/cli.py", "nassim/py.typed", "nassim/terminators/lcpfn.npz"}
+    wanted = {"nassim/cli.py", "nassim/py.typed", "nassim/reports/explorer.js"}
+    wanted.add("nassim/terminators/lcpfn.npz")
     wanted |= {
         f"nassim/{path.relative_to(ROOT).as_posix()}"
         for path in (ROOT / "data").rglob("*")

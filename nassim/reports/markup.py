@@ -1,6 +1,7 @@
 """What every page is made of: one HTML file that carries its style and figures in itself.
 
-It has no scripts and no links, so it can be mailed, archived and read on a phone.
+It has no links, and only the explorer's has a script, so it can be mailed, archived and read on a
+phone.
 """
 
 from __future__ import annotations
