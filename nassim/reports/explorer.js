@@ -380,7 +380,7 @@ function start(given) {
     const line = made("tr", ""), first = made("th", "", { scope: "row" }), label = made("label", "");
     const checked = state.picks.includes(architecture), id = `${where}-${architecture}`;
     const box = made("input", "", { type: "checkbox", checked, id });
-    box.addEventListener("change", () => { toggle(architecture); at(id)?.focus(); });
+    box.addEventListener("change", () => { toggle(architecture); at(id)?.focus({ preventScroll: true }); });
     label.append(box, ` ${name(architecture)}`);
     if (checked) label.style.color = colour(architecture);
     first.append(label);
