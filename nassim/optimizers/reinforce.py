@@ -54,6 +54,8 @@ class Reinforce(Optimizer):
     """
 
     quick_options: ClassVar[Mapping[str, object]] = {"width": 4, "batch": 2}
+    normalise: ClassVar[bool] = False  # rewards
+    tasks: ClassVar[int] = 0  # of which the controller has an embedding
 
     def __init__(
         self,
@@ -64,9 +66,11 @@ class Reinforce(Optimizer):
         clip: float = 0.2,
         width: int = 32,
     ) -> None:
-        self.learning = Learning(learning_rate, decay, entropy, batch, clip, normalise=False)
+        self.learning = Learning(
+            learning_rate, decay, entropy, batch, clip, normalise=self.normalise
+        )
         self.width = check_count("width", width)
 
     def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
-        controller = Controller(choices_of(candidates), 0, self.width, rng)
+        controller = Controller(choices_of(candidates), self.tasks, self.width, rng)
         return PolicySearch(candidates, rng, controller, 0, self.learning)

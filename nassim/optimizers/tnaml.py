@@ -35,10 +35,8 @@ from nassim.errors import InputError
 from nassim.networks.threads import one_thread
 from nassim.optimizers.base import (
     Candidates,
-    Optimizer,
     Search,
     check_space,
-    choices_of,
     decisions_of,
     failed_as_worst,
 )
@@ -46,10 +44,10 @@ from nassim.optimizers.controller import (
     CLIP_NORM,
     SCORE_DIGITS,
     Controller,
-    Learning,
     PolicySearch,
     moving_statistics,
 )
+from nassim.optimizers.reinforce import Reinforce
 from nassim.options import check_count, check_number
 from nassim.records import Sources, SourceTask
 from nassim.spaces import get_space
@@ -63,20 +61,8 @@ SOURCE_DECAY = 0.9  # of the moving mean and deviation of a source's rewards, a 
 SOURCE_MEMORY = 400  # newest rewards of which they are made; older ones weigh less than 1%
 
 
-class NAML(Optimizer):
-    """Neural AutoML: the controller learns a task from nothing.
-
-    Parameters
-    ----------
-    learning_rate, decay, entropy, batch, clip
-        See :class:`nassim.optimizers.controller.Learning`.
-    width
-        Units of the controller's LSTM.
-
-    Raises
-    ------
-    InputError
-        if an option is out of its range.
+class NAML(Reinforce):
+    """Neural AutoML: the controller learns a task from nothing; options as of :class:`Reinforce`.
 
     >>> from nassim.spaces import get_space
     >>> every = Candidates(list(get_space("nasbench201_3nodes").every()))
@@ -87,23 +73,8 @@ class NAML(Optimizer):
     125
     """
 
-    quick_options: ClassVar[Mapping[str, object]] = {"width": 4, "batch": 2}
-
-    def __init__(
-        self,
-        learning_rate: float = 0.02,
-        decay: float = 0.9,
-        entropy: float = 1e-3,
-        batch: int = 8,
-        clip: float = 0.2,
-        width: int = 32,
-    ) -> None:
-        self.learning = Learning(learning_rate, decay, entropy, batch, clip, normalise=True)
-        self.width = check_count("width", width)
-
-    def begin(self, candidates: Candidates, rng: np.random.Generator) -> Search:
-        controller = Controller(choices_of(candidates), 1, self.width, rng)
-        return PolicySearch(candidates, rng, controller, 0, self.learning)
+    normalise: ClassVar[bool] = True
+    tasks: ClassVar[int] = 1
 
 
 class TNAML(NAML):
