@@ -31,6 +31,7 @@ VARIANTS = (
 ONE_SHOT_VARIANTS = (
     "darts:order=2:steps=2:batch_size=8",
     "robustdarts:drop_path=0.3:steps=3:batch_size=8",
+    "sdarts:attack=2:steps=2:batch_size=8",
     "spos:law=strings:steps=8:batch_size=16",
 )
 OPTIMIZER_VARIANTS = (

@@ -17,7 +17,7 @@ from nassim.oneshot.darts import DARTS
 from nassim.oneshot.dartsminus import DARTSMinus
 from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.mixture import mixture_loss, weight_step
-from nassim.oneshot.sdarts import SDARTS
+from nassim.oneshot.sdarts import SDARTS, attacked
 from nassim.oneshot.supernet import Supernet, build_supernet
 from nassim.spaces import get_space
 from nassim.spaces.nasbench201 import OPERATIONS
@@ -49,6 +49,7 @@ def same(first: Trained, second: Trained) -> bool:
     [
         (DARTSMinus(auxiliary=0.0, **SIZES), DARTSMinus(**SIZES)),
         (SDARTS(epsilon=0.0, **SIZES), SDARTS(**SIZES)),
+        (SDARTS(epsilon=0.0, attack=2, **SIZES), SDARTS(attack=2, **SIZES)),
     ],
 )
 def test_without_what_it_adds_it_is_darts(
@@ -94,6 +95,38 @@ def test_the_auxiliary_connection_fades(data: SearchData, monkeypatch: pytest.Mo
     assert weights == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
 
 
+def test_an_attack_is_worse_than_noise_within_the_same_reach(data: SearchData) -> None:
+    net, rng = build().train(), np.random.default_rng(0)
+    batch = next(data.weight_batches(16, rng))
+    logits = torch.zeros(3, 5)
+    noise = torch.from_numpy(rng.uniform(-1, 1, (3, 5))).to(logits)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+
+    def loss(noise: torch.Tensor) -> float:
+        return float(mixture_loss(net, torch.softmax(logits + noise, dim=1), batch).detach())
+
+    losses = [loss(noise)]
+    for steps in (1, 7):
+        found = attacked(noise, 1.0, steps, net, logits, batch)
+        assert float(found.abs().max()) <= 1.0
+        losses.append(loss(found))
+    assert losses[0] < losses[1]
+    assert losses[0] < losses[2]
+    assert torch.equal(attacked(noise, 1.0, 0, net, logits, batch), noise)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_an_attack_goes_where_the_loss_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a loss that is a known sum of the weights, to the corner of the reach."""
+    slopes = torch.tensor([[2.0, -1.0], [-3.0, 0.5]])
+    monkeypatch.setattr(
+        sdarts, "mixture_loss", lambda _net, gates, _batch: (slopes * gates.log()).sum()
+    )
+    found = attacked(torch.zeros(2, 2), 0.5, 4, None, torch.zeros(2, 2), None)  # type: ignore[arg-type]
+    assert torch.equal(found, torch.tensor([[0.5, -0.5], [-0.5, 0.5]]))
+
+
 def test_the_noise_grows_and_moves_no_alpha_by_itself(
     data: SearchData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,3 +151,8 @@ def test_the_noise_grows_and_moves_no_alpha_by_itself(
 def test_a_negative_option_is_refused(method: type[OneShot], name: str) -> None:
     with pytest.raises(InputError, match=rf"{name} is -0\.1; expected a number, 0 or more"):
         method(**{name: -0.1})
+
+
+def test_an_attack_of_half_a_step_is_refused() -> None:
+    with pytest.raises(InputError, match=r"attack is 0\.5"):
+        SDARTS(attack=0.5)  # type: ignore[arg-type]
