@@ -32,7 +32,7 @@ from nassim.records import Architecture, Run, Status
 
 __all__ = ["train"]
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 250  # larger ones leave the cache: 500 takes a quarter longer on a CPU
 
 _Examples = images.DeviceImages | features.DeviceFeatures
 
