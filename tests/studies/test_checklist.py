@@ -295,6 +295,22 @@ def test_the_conference_of_a_ranking(
     assert f"own computing took {duration(2 * seconds)} in all" in said  # of two supernets
 
 
+def test_a_supernet_is_trained_once_for_all_modes(
+    nassim: Callable[..., Any], cell_store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rank.parquet"
+    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
+    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 2, "--draws", 20)
+    modes = ("--bn-mode", "batch,running")
+    assert nassim(*arguments, "--dataset", "digits", *methods, *modes).exit_code == 0
+    rows = pq.read_table(out).to_pylist()
+    trained = {row["value"] for row in rows if row["metric"] == "train_seconds"}
+    scored = [row["value"] for row in rows if row["metric"] == "score_seconds"]
+    assert (len(trained), len(scored)) == (1, 2)
+    total = duration(2 * (sum(trained) + sum(scored)))
+    assert f"own computing took {total} in all" in conference(out)["2h"].evidence
+
+
 def test_a_list_that_there_is_not(terminated: Path) -> None:
     with pytest.raises(InputError, match=r"no checklist 'mine'; expected nas or automl\."):
         checklist([terminated], practices="mine")
