@@ -123,7 +123,8 @@ def test_an_attack_goes_where_the_loss_rises(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         sdarts, "mixture_loss", lambda _net, gates, _batch: (slopes * gates.log()).sum()
     )
-    found = attacked(torch.zeros(2, 2), 0.5, 4, None, torch.zeros(2, 2), None)  # type: ignore[arg-type]
+    nothing = torch.zeros(2, 2)
+    found = attacked(nothing, 0.5, 4, build(), nothing, (nothing, nothing))
     assert torch.equal(found, torch.tensor([[0.5, -0.5], [-0.5, 0.5]]))
 
 
@@ -155,4 +156,4 @@ def test_a_negative_option_is_refused(method: type[OneShot], name: str) -> None:
 
 def test_an_attack_of_half_a_step_is_refused() -> None:
     with pytest.raises(InputError, match=r"attack is 0\.5"):
-        SDARTS(attack=0.5)  # type: ignore[arg-type]
+        SDARTS(attack=0.5)  # type: ignore[arg-type]  # as a command line may have it

@@ -67,6 +67,20 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
     return change
 
 
+@pytest.fixture
+def ranked(nassim: Callable[..., Any], cell_store: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A ranking of a supernet that hardly learned, with so many seeds."""
+
+    def rank(seeds: int, *more: str) -> Path:
+        out = tmp_path / "rank.parquet"
+        where = ("--store", cell_store, "--space", "nasbench201_3nodes", "--dataset", "digits")
+        methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", seeds, "--draws", 20)
+        assert nassim("rank", *where, *methods, *more, "--out", out).exit_code == 0
+        return out
+
+    return rank
+
+
 def items(*paths: Path, store: Path | None = None) -> dict[int, Item]:
     return {int(item.number): item for item in checklist(paths, store)}
 
@@ -103,11 +117,10 @@ def test_a_comparison_of_optimizers(searched: Path, tiny_store_master: Path) -> 
     assert "budget 3" in found[14].evidence
 
 
-def test_a_ranking(nassim: Callable[..., Any], cell_store: Path, tmp_path: Path) -> None:
-    out = tmp_path / "rank.parquet"
-    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
-    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 1, "--draws", 20)
-    assert nassim(*arguments, "--dataset", "digits", *methods).exit_code == 0
+def test_a_ranking(
+    nassim: Callable[..., Any], ranked: Callable[..., Path], cell_store: Path
+) -> None:
+    out = ranked(1)
     found = items(out, store=cell_store)
     assert found[1].answer == "yes"
     assert found[4].answer == "yes"
@@ -281,12 +294,9 @@ def test_the_compute_of_a_store_that_says_it(
 
 
 def test_the_conference_of_a_ranking(
-    nassim: Callable[..., Any], cell_store: Path, tmp_path: Path
+    nassim: Callable[..., Any], ranked: Callable[..., Path], cell_store: Path
 ) -> None:
-    out = tmp_path / "rank.parquet"
-    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
-    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 2, "--draws", 20)
-    assert nassim(*arguments, "--dataset", "digits", *methods).exit_code == 0
+    out = ranked(2)
     code, said, _ = nassim("checklist", out, "--store", cell_store, "--list", "automl")
     assert code == 0
     assert "[x] 2d. The uncertainty of results is reported. Each tau has" in said
@@ -295,14 +305,8 @@ def test_the_conference_of_a_ranking(
     assert f"own computing took {duration(2 * seconds)} in all" in said  # of two supernets
 
 
-def test_a_supernet_is_trained_once_for_all_modes(
-    nassim: Callable[..., Any], cell_store: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "rank.parquet"
-    arguments = ("rank", "--store", cell_store, "--space", "nasbench201_3nodes", "--out", out)
-    methods = ("--methods", "spos:steps=2:batch_size=16", "--seeds", 2, "--draws", 20)
-    modes = ("--bn-mode", "batch,running")
-    assert nassim(*arguments, "--dataset", "digits", *methods, *modes).exit_code == 0
+def test_a_supernet_is_trained_once_for_all_modes(ranked: Callable[..., Path]) -> None:
+    out = ranked(2, "--bn-mode", "batch,running")
     rows = pq.read_table(out).to_pylist()
     trained = {row["value"] for row in rows if row["metric"] == "train_seconds"}
     scored = [row["value"] for row in rows if row["metric"] == "score_seconds"]
