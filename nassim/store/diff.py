@@ -10,7 +10,6 @@ How to read this file: what is found; the comparison; its parts; as text.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from nassim.errors import InputError
 from nassim.records import Dataset, FloatArray, IntArray, RunKey
 from nassim.reports.text import aligned, decimals, plural, wrapped
+from nassim.store.lookup import at_end
 from nassim.store.schema import SECONDS, curve_columns, texts
 from nassim.store.store import Store
 
@@ -185,12 +185,8 @@ def _changed_runs(
 
 def _last_values(store: Store, rows: IntArray) -> FloatArray:
     """Validation values after the last epoch (rows,), NaN where it was not measured."""
-    epochs = store.index().epochs[rows]
     curves = store.curves(store.metric.column("valid"))[rows]
-    ends = np.full(len(rows), math.nan)
-    trained = np.flatnonzero(epochs > 0)
-    ends[trained] = curves[trained, epochs[trained] - 1]
-    return ends
+    return at_end(curves, store.index().epochs[rows]).astype(np.float64)
 
 
 def _descriptions(first: Store, second: Store) -> list[str]:

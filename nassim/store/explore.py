@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nassim.errors import InputError
 from nassim.reports.explorer import SPLITS, Explored
+from nassim.store.lookup import at_end
 from nassim.store.store import Store
 
 __all__ = ["explored"]
@@ -57,22 +58,15 @@ def explored(
         reason=np.array(store.table(["reason"], **chosen).column(0).to_pylist(), object),
         curves=scores[split],
         numbers={
-            "last": _at_end(scores[split], index.epochs),
+            "last": at_end(scores[split], index.epochs),
             "best": _best(scores[split], higher_is_better=store.metric.higher_is_better),
-            "test": _at_end(scores["test"], index.epochs),
-            "train": _at_end(scores["train"], index.epochs),
+            "test": at_end(scores["test"], index.epochs),
+            "train": at_end(scores["train"], index.epochs),
             "seconds": _sums(seconds),
             "parameters": np.where(index.n_params > 0, index.n_params, np.nan),
             "flops": np.where(index.flops > 0, index.flops, np.nan),
         },
     )
-
-
-def _at_end(curves: NDArray[np.float32], epochs: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The value after each run's last epoch; NaN of a run without epochs."""
-    padded = np.column_stack([np.full(len(curves), np.nan, np.float32), curves])
-    ends: NDArray[np.float32] = padded[np.arange(len(curves)), epochs]
-    return ends
 
 
 def _best(curves: NDArray[np.float32], *, higher_is_better: bool) -> NDArray[np.float32]:

@@ -1,4 +1,5 @@
-"""One column of one dataset in memory: an entry by name or by position, one or many at a time."""
+"""One column of one dataset in memory: an entry by name or by position, one or many at a time; and
+the values that curves end with."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nassim.errors import InputError
 
-__all__ = ["Lookup"]
+__all__ = ["Lookup", "at_end"]
 
 
 class Lookup:
@@ -202,3 +203,14 @@ def _range(values: NDArray[Any]) -> str:
     if values.dtype.kind not in "iuf":
         return f"of kind {values.dtype}"
     return f"{values.min()} to {values.max()} ({values.dtype})"
+
+
+def at_end(curves: NDArray[np.float32], epochs: NDArray[np.integer]) -> NDArray[np.float32]:
+    """The value after each run's last epoch, (runs,); NaN of a run without epochs.
+
+    >>> at_end(np.array([[0.1, 0.2], [0.3, np.nan]], np.float32), np.array([2, 1])).tolist()
+    [0.20000000298023224, 0.30000001192092896]
+    """
+    padded = np.column_stack([np.full(len(curves), np.nan, np.float32), curves])
+    ends: NDArray[np.float32] = padded[np.arange(len(curves)), epochs]
+    return ends
