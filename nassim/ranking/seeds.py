@@ -1,7 +1,8 @@
 """Noise between trainings of the same architecture, and what it does to a ranking.
 
-All functions take *repeats*: results (architectures, repetitions), each row the measured runs of
-an architecture in the order of their seeds, NaN after the last.
+A run's result is its :func:`last_measured` value. All other functions take *repeats*: results
+(architectures, repetitions), each row the measured runs of an architecture in the order of their
+seeds, NaN after the last.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "FEWEST",
     "SeedAgreement",
     "counts",
+    "last_measured",
     "means",
     "median_deviation",
     "pooled_deviation",
@@ -31,6 +33,19 @@ __all__ = [
 FEWEST = 5  # architectures, below which nothing is correlated
 MOST_REPETITIONS = 5  # of an architecture, that are compared with each other
 BOOTSTRAPPED = 300  # architectures; an interval from more is scaled from so many
+
+
+def last_measured(curves: FloatArray) -> FloatArray:
+    """The last finite value of each curve (runs, epochs), as (runs,); NaN where there is none.
+
+    >>> last_measured(np.array([[0.1, 0.2], [0.3, np.nan], [np.nan, np.nan]]))
+    array([0.2, 0.3, nan])
+    """
+    padded = np.column_stack([np.full(len(curves), np.nan), curves])
+    epochs = np.arange(1, padded.shape[1])
+    ends = np.where(np.isfinite(curves), epochs, 0).max(axis=1, initial=0)
+    last: FloatArray = padded[np.arange(len(curves)), ends]
+    return last
 
 
 def repeats(results: FloatArray, member: IntArray, n: int) -> FloatArray:

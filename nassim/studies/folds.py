@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from nassim.errors import InputError, unknown_name
+from nassim.ranking.seeds import last_measured
 from nassim.records import Architecture, Dataset, FloatArray, Metric, Sources, SourceTask
 from nassim.simulator.sources import Quality, TableSource
 from nassim.spaces import SPACES, get_space
@@ -231,7 +232,7 @@ def _load_runs(plan: FoldPlan) -> _Runs:
         index.seed[keep],
         curves.astype(np.float64),
         store.curves("epoch_seconds")[keep].astype(np.float64),
-        _last_measured(store.curves(store.metric.column("test"))[keep]),
+        last_measured(store.curves(store.metric.column("test"))[keep]),
         lengths,
         index.status[keep] != "ok",
         index.n_params[keep],
@@ -343,17 +344,6 @@ def _other_splits(store: Store) -> str:
             "search on it with --split merged, and every result will be marked."
         )
     return "nothing can be searched on; import validation values."
-
-
-def _last_measured(curves: FloatArray) -> FloatArray:
-    """The last finite value of each row, (runs,), NaN where there is none."""
-    measured = np.isfinite(curves)
-    if curves.shape[1] == 0:
-        return np.full(len(curves), np.nan)
-    last = np.where(measured, np.arange(curves.shape[1]), -1).max(axis=1)
-    values = curves[np.arange(len(curves)), np.maximum(last, 0)].astype(np.float64)
-    answer: FloatArray = np.where(last >= 0, values, np.nan)
-    return answer
 
 
 def _mean(values: FloatArray) -> float:

@@ -101,12 +101,12 @@ def _dataset_card(recorded: Recorded, metric: Metric) -> tuple[DatasetCard, _Res
     scores = {split: curves[ok] for split, curves in recorded.scores.items()}
     split = next((s for s, curves in scores.items() if np.isfinite(curves).any()), "valid")
     curves = scores[split]
-    results = _last_finite(curves)
+    results = seeds.last_measured(curves)
     numbers, first, member = np.unique(
         recorded.architecture[ok], return_index=True, return_inverse=True
     )
     table = seeds.repeats(results, member, len(numbers))
-    test_table = seeds.repeats(_last_finite(scores["test"]), member, len(numbers))
+    test_table = seeds.repeats(seeds.last_measured(scores["test"]), member, len(numbers))
     means, test_means = seeds.means(table), seeds.means(test_table)
     noise = _noise(table, means, split, recorded.dataset, metric)
     agreement = seeds.seed_agreement(table)
@@ -141,16 +141,6 @@ def _dataset_card(recorded: Recorded, metric: Metric) -> tuple[DatasetCard, _Res
         total_seconds=float(recorded.seconds.sum()) or math.nan,
     )
     return made, _Results(numbers, means, seeds.counts(table))
-
-
-def _last_finite(curves: FloatArray) -> FloatArray:
-    """The last measured value of each curve (runs, epochs); NaN where there is none."""
-    finite = np.isfinite(curves)
-    results = np.full(len(curves), np.nan)
-    some = finite.any(axis=1)
-    last = curves.shape[1] - 1 - np.argmax(finite[some, ::-1], axis=1) if some.any() else []
-    results[some] = curves[some, last]
-    return results
 
 
 def _distribution(values: FloatArray) -> Distribution:
