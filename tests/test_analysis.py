@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,7 +23,7 @@ from nassim.ranking.clustered import Drawn
 from nassim.ranking.seeds import means
 from nassim.records import Run
 from nassim.spaces import get_space
-from nassim.store import Store
+from nassim.store import Store, find_store
 from nassim.studies.fitting import build_estimator, build_terminator
 from nassim.studies.truth import load_truth
 from nassim.terminators import TERMINATORS
@@ -505,3 +506,70 @@ def test_collapse_runs_and_reads_what_it_wrote(
     read = capsys.readouterr().out
     assert "all convolutions" in read
     assert read in first
+
+
+# -- parts of a once-for-all network within a budget ---------------------------------------------
+
+
+def test_parts_are_scored_and_predicted(script: Script) -> None:
+    module = script("specialise")
+    truth = load_truth(Store.open(find_store("elastic")), "elastic_tiny", "mnist")
+    parts = list(module.elastic("elastic_tiny").every())[::40]
+    quick = "ofa:steps=2:kernel_steps=1:depth_steps=1:width_steps=1:batch_size=16"
+    rows = module.study(truth, parts, quick, 1, 8, 0)
+    assert [row["architecture"] for row in rows] == [part.id for part in parts]
+    assert sum(row["learned"] for row in rows) == 8
+    flops = dict(zip((each.id for each in truth.architectures), truth.flops, strict=True))
+    known = [row for row in rows if row["architecture"] in flops]
+    assert known
+    assert all(row["multiply_adds"] == flops[row["architecture"]] for row in known)
+    assert all(np.isfinite(row["test"]) == (row in known) for row in rows)
+
+
+def test_what_a_good_and_a_bad_predictor_find(script: Script) -> None:
+    """Made up: large parts are better, one supernet says so and the other the contrary."""
+    module = script("specialise")
+    space = module.elastic("elastic_tiny")
+    parts = list(space.every())
+    costs = np.array(
+        [
+            sum(k * e for stage in space.cut(each.decisions).stages for k, e in stage)
+            for each in parts
+        ]
+    )
+    rng = np.random.default_rng(0)
+    worth = 0.5 + 0.01 * costs
+    tables = [
+        pd.DataFrame(
+            {
+                "method": "ofa",
+                "space": space.name,
+                "dataset": "made up",
+                "run": run,
+                "architecture": [each.id for each in parts],
+                "multiply_adds": costs,
+                "score": sign * worth,
+                "learned": rng.random(len(parts)) < 0.25,
+                "predicted": sign * worth,
+                "test": np.where(rng.random(len(parts)) < 0.2, worth, np.nan),
+                "ceiling": 1.0,
+                "measured_ceiling": 1.0,
+            }
+        )
+        for run, sign in enumerate((1, -1))
+    ]
+    both = pd.concat(tables)
+    assert (module.knowledge(both)["prediction and full training"] == [1, -1]).all()
+    good, bad = module.regrets(both, 0.5)["predicted"]
+    assert good == 0 < bad
+    found, asked, within = module.Searches(tables[0]).of(0.5, 0)
+    assert found
+    assert asked < within < len(parts)
+    text = module.said(both)
+    assert "2 supernets, of 800 parts" in text
+    assert len([line for line in text.splitlines() if line.startswith(("20%", "100%"))]) == 2
+
+
+def test_a_space_without_parts_is_refused(script: Script) -> None:
+    with pytest.raises(InputError, match="'nasnet' has no parts of one network"):
+        script("specialise").elastic("nasnet")

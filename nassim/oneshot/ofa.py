@@ -12,8 +12,9 @@ and moves once. Depths and expansions open one by one, the largest first. Before
 open, the channels within a block are sorted by the magnitudes of the weights that read them. The
 side of the images is drawn in every step of every phase.
 
-- Search: without the paper's predictor and evolution, because a space that has a ground truth is
-  small enough to score whole.
+- Search: picks are the most accurate of all parts that are scored, because a space that has a
+  ground truth is small enough to score whole; the paper's predictor and evolution within a budget
+  are in :mod:`nassim.oneshot.specialise`.
 - Scale: the paper has 120 epochs for kernels and 145 each for depths and expansions; here 300 steps
   for the whole, 150 for kernels, 150 for depths and 300 for expansions (ours, for images of some
   12 pixels), shared out among values as there, 25 to 120 where there are two.
