@@ -33,12 +33,14 @@ from nassim.reports import (
     termination_table,
     timings_table,
 )
+from nassim.reports.oneshot import rank_table
 from nassim.reports.optimizers import regret_table
 from nassim.reports.ranking import RankingTable
 from nassim.reports.sweep import SweepTable
 from nassim.reports.termination import TerminationTable
 from nassim.reports.text import NONE, cost_percent, decimals, share_percent
 from nassim.studies.calibration import DECISIONS_SCHEMA
+from nassim.studies.oneshot import RANK_SCHEMA
 from nassim.studies.ranking import RANKING_SCHEMA
 from nassim.studies.results import read_study, read_table
 
@@ -139,6 +141,22 @@ def sweep(results: str, methods: str) -> list[str]:
         by_first = any(name.partition(":")[0] == wanted[0] for name in table.surely[m])
         if table.table.front[m] or table.families[m] in wanted or by_first:
             kept.append(line)
+    return _fenced("\n".join(kept))
+
+
+def rank(results: str) -> list[str]:
+    """Of what ``nassim rank`` prints the correlations: what costs nothing first, then methods from
+    the best on; of those whose supernet is not trained, tau alone."""
+    table = rank_table(read_table(_path(results), RANK_SCHEMA))
+    header, *rest = table.to_text().split("\n\n")[1].splitlines()
+    lines = {line.split()[0]: line for line in rest}
+    free = [name for name in lines if name not in table.judged]
+    ordered = sorted(table.judged, key=lambda name: -table.value(name, "tau"))
+    trained = [lines[name] for name in ordered if name not in table.untrained]
+    cut = header.index("tau") + len("tau")
+    others = [lines[name][:cut] for name in ordered if name in table.untrained]
+    said = ["not trained (supernet near chance; their ranks say nothing):"] if others else []
+    kept = [header, *(lines[name] for name in free), *trained, *said, *others]
     return _fenced("\n".join(kept))
 
 
@@ -300,7 +318,7 @@ def _path(results: str) -> Path:
 KINDS: dict[str, Callable[..., list[str]]] = {
     function.__name__: function
     for function in (
-        *(termination, search, calibration, sweep),
+        *(termination, search, calibration, sweep, rank),
         *(methods, targets, timings, ranking, components, sources),
     )
 }
