@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 import nassim
+from nassim.datasets import ImageData, load_dataset
+from nassim.errors import InputError
 from nassim.reports.oneshot import RankTable, rank_table
 from nassim.store import Store, find_store
 from nassim.studies.folds import FoldPlan
@@ -129,6 +131,23 @@ def truths(options: argparse.Namespace) -> Iterator[Truth]:
     for named in options.datasets.split(","):
         dataset, _, recipe = named.partition("/")
         yield load_truth(store, options.space, dataset, recipe or None)
+
+
+def one_truth(options: argparse.Namespace) -> tuple[Truth, ImageData]:
+    """The ground truth of the one dataset that was named, and its images.
+
+    Raises
+    ------
+    InputError
+        if several are named, or it has no images.
+    """
+    if "," in options.datasets:
+        raise InputError(f"--datasets is {options.datasets!r}; expected one dataset.")
+    (truth,) = truths(options)
+    images = load_dataset(truth.dataset.name)
+    if not isinstance(images, ImageData):
+        raise InputError(f"{truth.dataset.name} has no images; expected a dataset of images.")
+    return truth, images
 
 
 def truth_stamp(truth: Truth, seed: int) -> dict[str, Any]:

@@ -22,11 +22,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from arguments import figure_path, is_there, rank_parser, rank_tables, results_path, truths
+from arguments import figure_path, is_there, one_truth, rank_parser, rank_tables, results_path
 from matplotlib.figure import Figure
 
-from nassim.datasets import ImageData, load_dataset
-from nassim.errors import InputError
 from nassim.oneshot.data import SearchData, search_data
 from nassim.oneshot.memory import SavedBytes
 from nassim.oneshot.mixed import Gates
@@ -172,14 +170,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.set_defaults(seeds=1, sample=5, draws=10)
     options = parser.parse_args()
-    if "," in options.datasets:
-        parser.error(f"--datasets is {options.datasets!r}; expected one dataset")
     results = results_path(options)
     if options.store is not None:
-        (truth,) = truths(options)
-        images = load_dataset(truth.dataset.name)
-        if not isinstance(images, ImageData):
-            raise InputError(f"{truth.dataset.name} has no images; expected a dataset of images.")
+        truth, images = one_truth(options)
         data = search_data(images, truth.trained_by(), seed=options.seed)
         rows = path_rows(truth, data, options.batch_size, options.seed)
         length = f":steps={options.steps}:batch_size={options.batch_size}"

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from arguments import figure_path, is_there, rank_parser, results_path, truth_stamp, truths
+from arguments import figure_path, is_there, one_truth, rank_parser, results_path, truth_stamp
 from matplotlib.figure import Figure
 
-from nassim.datasets import ImageData, load_dataset
+from nassim.datasets import ImageData
 from nassim.errors import InputError
 from nassim.loading import build, parse_specifications
 from nassim.networks import build_network, count_multiply_adds
@@ -75,13 +75,17 @@ SCHEMA = pa.schema(
 
 
 def study(
-    truth: Truth, parts: list[Architecture], method: str, runs: int, scored: int, seed: int
+    truth: Truth,
+    images: ImageData,
+    parts: list[Architecture],
+    method: str,
+    runs: int,
+    scored: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """A row for each part and supernet."""
     space = elastic(truth.space)
-    images, recipe = load_dataset(truth.dataset.name), truth.trained_by()
-    if not isinstance(images, ImageData):
-        raise InputError(f"{truth.dataset.name} has no images; expected a dataset of images.")
+    recipe = truth.trained_by()
     (specification,) = parse_specifications(method, ONE_SHOT, KIND)
     side = recipe.resolution or truth.dataset.shape[0]
     shape = (side, side, truth.dataset.shape[-1])
@@ -263,13 +267,12 @@ def main() -> None:
     parser.add_argument("--scored", type=int, default=200, help="parts that teach the predictor")
     parser.set_defaults(space="elastic_tiny")
     options = parser.parse_args()
-    if "," in options.datasets:
-        parser.error(f"--datasets is {options.datasets!r}; expected one dataset")
     results = results_path(options)
     if options.store is not None:
-        (truth,) = truths(options)
+        truth, images = one_truth(options)
         parts = list(elastic(truth.space).every())
-        rows = study(truth, parts, options.methods, options.seeds, options.scored, options.seed)
+        counts = (options.seeds, options.scored, options.seed)
+        rows = study(truth, images, parts, options.methods, *counts)
         print(f"wrote {write_table(to_table(rows, SCHEMA), results)}")
     elif not is_there(results):
         return

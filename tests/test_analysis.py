@@ -516,7 +516,8 @@ def test_parts_are_scored_and_predicted(script: Script) -> None:
     truth = load_truth(Store.open(find_store("elastic")), "elastic_tiny", "mnist")
     parts = list(module.elastic("elastic_tiny").every())[::40]
     quick = "ofa:steps=2:kernel_steps=1:depth_steps=1:width_steps=1:batch_size=16"
-    rows = module.study(truth, parts, quick, 1, 8, 0)
+    images = load_dataset("mnist")
+    rows = module.study(truth, images, parts, quick, 1, 8, 0)
     assert [row["architecture"] for row in rows] == [part.id for part in parts]
     assert sum(row["learned"] for row in rows) == 8
     flops = dict(zip((each.id for each in truth.architectures), truth.flops, strict=True))
