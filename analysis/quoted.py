@@ -81,12 +81,12 @@ def quotations(lines: Sequence[str]) -> Iterator[Quotation]:
         if found is None:
             continue
         below = lines[at + 1 :]
-        if below[:1] and below[0].startswith(FENCE):
+        if below[:1] and below[0].startswith(FENCE) and FENCE in below[1:]:
             size = 2 + sum(1 for _ in takewhile(lambda each: each != FENCE, below[1:]))
         else:
             size = sum(1 for _ in takewhile(lambda each: each.startswith("|"), below))
         if size == 0:
-            raise InputError(f"Below {line!r} is neither a fenced text nor a table.")
+            raise InputError(f"Below {line!r} is neither a fenced text that ends nor a table.")
         yield Quotation(found["what"], at + 1, at + 1 + size, quoted(found["what"]))
 
 
@@ -234,7 +234,7 @@ def components(results: str) -> list[str]:
         part = PARTS.get(name.removeprefix(f"{full}:"))
         if part or name == "lcranknet":
             less = f"less {part}" if part else "less reconstruction loss (the default here)"
-            rows.append([less, *_marked(table, m, "both")])
+            rows.append([less, *_marked(table, m)])
     return _rows(rows)
 
 
@@ -245,7 +245,7 @@ def sources(results: str) -> list[str]:
     rows = [[CORRELATION, *map(str, table.epochs)]]
     for m, name in enumerate(table.methods):
         cut = name.partition(", ")[2]
-        rows.append([cut, *_marked(table, m, "worse", table.spearman.mean[m])])
+        rows.append([cut, *_marked(table, m, table.spearman.mean[m])])
     return _rows(rows)
 
 
@@ -264,16 +264,18 @@ def timings(results: str, least: str = "5") -> list[str]:
     return _rows(rows)
 
 
-def _marked(
-    table: RankingTable, m: int, side: str, values: Sequence[float] | None = None
-) -> list[str]:
-    """Differences to the baseline, or ``values``; a star where the interval leaves 0 out."""
+def _marked(table: RankingTable, m: int, values: Sequence[float] | None = None) -> list[str]:
+    """Differences to the baseline, with a star where the interval leaves 0 out; or ``values``, with
+    a star where they are surely lower."""
     difference = table.difference
     cells = []
     for e, mean in enumerate(difference.mean[m]):
-        surely = difference.high[m, e] < 0 or (side == "both" and difference.low[m, e] > 0)
-        text = decimals(mean, signed=True) if values is None else decimals(values[e])
-        cells.append(_or_nothing(text) + (" *" if surely else ""))
+        lower, higher = difference.high[m, e] < 0, difference.low[m, e] > 0
+        if values is None:
+            cell, star = decimals(mean, signed=True), lower or higher
+        else:
+            cell, star = decimals(values[e]), lower
+        cells.append(_or_nothing(cell) + (" *" if star else ""))
     return cells
 
 

@@ -35,7 +35,7 @@ from nassim.oneshot.specialise import AccuracyPredictor, evolve
 from nassim.ranking.ceiling import measured_ceiling, simulated_ceiling
 from nassim.ranking.scores import tau
 from nassim.ranking.seeds import means
-from nassim.records import Architecture, FloatArray
+from nassim.records import Architecture, FloatArray, IntArray
 from nassim.reports.drawing import PALETTE, new_figure, save_figure, styled
 from nassim.reports.text import aligned, decimals, plural
 from nassim.spaces import get_space
@@ -97,11 +97,10 @@ def study(
     known = {
         each.id: value for each, value in zip(truth.architectures, means(truth.test), strict=True)
     }
-    statistics = lambda scores, values, _rows: {"tau": tau(scores, values)}  # noqa: E731
     stamp = truth_stamp(truth, seed) | {
         "method": method,
-        "ceiling": simulated_ceiling(truth.test, statistics).get("tau", np.nan),
-        "measured_ceiling": measured_ceiling(truth.test, statistics).get("tau", np.nan),
+        "ceiling": simulated_ceiling(truth.test, tau_alone).get("tau", np.nan),
+        "measured_ceiling": measured_ceiling(truth.test, tau_alone).get("tau", np.nan),
     }
     rows = []
     for run in range(runs):
@@ -128,6 +127,11 @@ def study(
             )
         print(f"{run + 1}/{runs} {method}", flush=True)
     return rows
+
+
+def tau_alone(scores: FloatArray, values: FloatArray, _rows: IntArray) -> dict[str, float]:
+    """What a ceiling is of."""
+    return {"tau": tau(scores, values)}
 
 
 def knowledge(table: pd.DataFrame) -> dict[str, FloatArray]:
@@ -218,13 +222,10 @@ def said(table: pd.DataFrame) -> str:
     rows.append(["ceiling / of one full training", decimals(first.ceiling), ""])
     rows[-1][2] = decimals(first.measured_ceiling)
     lines += [*aligned(rows), ""]
+    supernets = [Searches(of) for _run, of in table.groupby("run")]
     rows = [["budget", "parts", "asked about", "best found", *PICKED_BY.values()]]
     for budget in BUDGETS:
-        searches = [
-            Searches(of).of(budget, seed)
-            for _run, of in table.groupby("run")
-            for seed in range(SEARCHES)
-        ]
+        searches = [each.of(budget, seed) for each in supernets for seed in range(SEARCHES)]
         hits, asked, within = np.array(searches, float).T
         cells = [f"{100 * budget:g}%", f"{within[0]:.0f}", f"{asked.mean():.0f}"]
         cells.append(f"{hits.sum():.0f} of {len(hits)}")

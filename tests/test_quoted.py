@@ -65,8 +65,9 @@ def test_a_fenced_text_ends_with_its_fence(script: ModuleType) -> None:
             ["<!-- quoted: tables images/components -->", "| x |"],
             "No kind of quotation is called 'tables'",
         ),
-        ([COMPONENTS, "", "| x |"], "is neither a fenced text nor a table"),
-        ([COMPONENTS], "is neither a fenced text nor a table"),
+        ([COMPONENTS, "", "| x |"], "is neither a fenced text that ends nor a table"),
+        ([COMPONENTS], "is neither a fenced text that ends nor a table"),
+        ([COMPONENTS, "```text", "no end"], "is neither a fenced text that ends nor a table"),
         (
             ["<!-- quoted: methods images/termination methods=bakery -->", "| x |"],
             "No method of these results is called 'bakery'",

@@ -99,6 +99,7 @@ def test_a_budget_that_nothing_keeps_is_refused() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
+        # counts and shares in one dict
         evolve(SPACE, worth, lambda _: True, np.random.default_rng(0), **options)  # type: ignore[arg-type]
 
 
