@@ -8,7 +8,8 @@ A quotation is a fenced text or a table below a comment that says what it shows:
     <!-- quoted: termination images/termination paragraphs=0:3 -->
 
 which is ``KIND RESULTS OPTION=VALUE ...``: a function of this file, a result file below
-analysis/results, and what the function is given. So no number of a table was typed.
+analysis/results, and what the function is given. So no number of a table was typed. Where the
+bundled store is another today than the results are of, the quotation begins by saying so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import sources_needed as cuts
 
 from nassim.errors import InputError, unknown_name
@@ -39,6 +41,7 @@ from nassim.reports.ranking import RankingTable
 from nassim.reports.sweep import SweepTable
 from nassim.reports.termination import TerminationTable
 from nassim.reports.text import NONE, cost_percent, decimals, share_percent
+from nassim.store import Store
 from nassim.studies.calibration import DECISIONS_SCHEMA
 from nassim.studies.oneshot import RANK_SCHEMA
 from nassim.studies.ranking import RANKING_SCHEMA
@@ -46,8 +49,10 @@ from nassim.studies.results import read_study, read_table
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
+DATA = HERE.parent / "data"
 COMMENT = re.compile(r"<!-- quoted: (?P<what>.+) -->")
 FENCE = "```"
+FORMER = "*Of a former state of the store"
 CORRELATION = "Spearman with the best value of a run after epoch"
 PARTS = {  # of LCRankNet, by the option that takes them away
     "transfer=false": "transfer (20 completed runs of the target instead)",
@@ -80,14 +85,16 @@ def quotations(lines: Sequence[str]) -> Iterator[Quotation]:
         found = COMMENT.fullmatch(line)
         if found is None:
             continue
-        below = lines[at + 1 :]
+        start = at + 1
+        shown = start + 2 if lines[start : start + 1] and lines[start].startswith(FORMER) else start
+        below = lines[shown:]
         if below[:1] and below[0].startswith(FENCE) and FENCE in below[1:]:
             size = 2 + sum(1 for _ in takewhile(lambda each: each != FENCE, below[1:]))
         else:
             size = sum(1 for _ in takewhile(lambda each: each.startswith("|"), below))
         if size == 0:
             raise InputError(f"Below {line!r} is neither a fenced text that ends nor a table.")
-        yield Quotation(found["what"], at + 1, at + 1 + size, quoted(found["what"]))
+        yield Quotation(found["what"], start, shown + size, quoted(found["what"]))
 
 
 def quoted(what: str) -> list[str]:
@@ -95,7 +102,18 @@ def quoted(what: str) -> list[str]:
     kind, results, *options = what.split()
     if kind not in KINDS:
         raise unknown_name("kind of quotation", kind, KINDS)
-    return KINDS[kind](results, **dict(option.split("=", 1) for option in options))
+    shown = KINDS[kind](results, **dict(option.split("=", 1) for option in options))
+    return [*former(results), *shown]
+
+
+def former(results: str) -> list[str]:
+    """What stands above results of another state of a bundled store than today's; else nothing."""
+    name, sha = (
+        pq.read_table(_path(results), columns=["store", "store_sha"]).to_pylist()[0].values()
+    )
+    if not (DATA / name).is_dir() or sha == _sha(name):
+        return []
+    return [f"{FORMER} `{name}`, sha {sha[:12]}.*", ""]
 
 
 def refreshed(text: str) -> tuple[str, list[str]]:
@@ -295,6 +313,11 @@ def _number(name: str, names: Sequence[str]) -> int:
 
 
 # -- result files --------------------------------------------------------------------------------
+
+
+@cache
+def _sha(store: str) -> str:
+    return Store.open(DATA / store).sha
 
 
 @cache

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow.parquet as pq
 import pytest
 
 from nassim.errors import InputError
@@ -56,6 +57,25 @@ def test_a_fenced_text_ends_with_its_fence(script: ModuleType) -> None:
     again = script.refreshed("\n".join(page))[0].splitlines()
     assert again[2].split()[:2] == ["method", "Brier"]
     assert again[-4:] == ["```", *page[-3:]]
+
+
+def test_results_of_a_former_state_of_the_store_say_so(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = [COMPONENTS, *script.quoted("components images/components"), "", "What it says."]
+    monkeypatch.setattr(script, "_sha", lambda name: "0" * 64)
+    old = script.refreshed("\n".join(page))[0].splitlines()
+    assert re.fullmatch(r"\*Of a former state of the store `images`, sha [0-9a-f]{12}\.\*", old[1])
+    assert script.refreshed("\n".join(old)) == ("\n".join(old) + "\n", [])
+    sha = pq.read_table(script._path("images/components")).column("store_sha")[0].as_py()
+    monkeypatch.setattr(script, "_sha", lambda name: sha)
+    new = script.refreshed("\n".join(old))[0].splitlines()
+    assert new[1].startswith("| Spearman")
+    assert new[-1] == "What it says."
+
+
+def test_an_imported_store_has_no_state_to_compare_with(script: ModuleType) -> None:
+    assert script.former("metaqnn") == []
 
 
 @pytest.mark.parametrize(
