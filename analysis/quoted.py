@@ -85,16 +85,17 @@ def quotations(lines: Sequence[str]) -> Iterator[Quotation]:
         found = COMMENT.fullmatch(line)
         if found is None:
             continue
-        start = at + 1
-        shown = start + 2 if lines[start : start + 1] and lines[start].startswith(FORMER) else start
-        below = lines[shown:]
+        below = lines[at + 1 :]
+        if below[:1] and below[0].startswith(FORMER):
+            below = below[2:]
+        shown = len(lines) - len(below)
         if below[:1] and below[0].startswith(FENCE) and FENCE in below[1:]:
             size = 2 + sum(1 for _ in takewhile(lambda each: each != FENCE, below[1:]))
         else:
             size = sum(1 for _ in takewhile(lambda each: each.startswith("|"), below))
         if size == 0:
             raise InputError(f"Below {line!r} is neither a fenced text that ends nor a table.")
-        yield Quotation(found["what"], start, shown + size, quoted(found["what"]))
+        yield Quotation(found["what"], at + 1, shown + size, quoted(found["what"]))
 
 
 def quoted(what: str) -> list[str]:
@@ -108,9 +109,8 @@ def quoted(what: str) -> list[str]:
 
 def former(results: str) -> list[str]:
     """What stands above results of another state of a bundled store than today's; else nothing."""
-    name, sha = (
-        pq.read_table(_path(results), columns=["store", "store_sha"]).to_pylist()[0].values()
-    )
+    first = pq.read_table(_path(results), columns=["store", "store_sha"]).to_pylist()[0]
+    name, sha = first["store"], first["store_sha"]
     if not (DATA / name).is_dir() or sha == _sha(name):
         return []
     return [f"{FORMER} `{name}`, sha {sha[:12]}.*", ""]
